@@ -1,0 +1,31 @@
+"""How low rooms get a face without looking up.
+
+A ``Trace`` holds data only. Its ``_repr_html_`` and ``timeline()`` ask this registry; the views fill it when they
+load, and the front door says how to load them. This is the one arrow of the package that is a name, not an import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+_faces: dict[tuple[str, str], Callable[..., Any]] = {}
+_loader: Callable[[], object] | None = None
+
+
+def provide(loader: Callable[[], object]) -> None:
+    """Says how the views are loaded; called once, by the front door."""
+    global _loader
+    _loader = loader
+
+
+def register(kind: str, face: str, render: Callable[..., Any]) -> None:
+    """Makes ``render(value, …)`` the ``face`` (``html``, ``timeline``, …) of values of ``kind``."""
+    _faces[kind, face] = render
+
+
+def find(kind: str, face: str) -> Callable[..., Any] | None:
+    """The renderer of a face, loading the views on first use; ``None`` where nobody registered one."""
+    if (kind, face) not in _faces and _loader is not None:
+        _loader()
+    return _faces.get((kind, face))

@@ -1,0 +1,321 @@
+"""Connections and their endings, read out of a trace; pure.
+
+An ending is never the close code alone: it is the close frames of both directions, how the transport ended, and who
+acted first. 1006 is what an API reports when a connection that was open ended without a close frame (RFC 6455,
+section 7.1.5); nobody ever sends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from msgspec import Struct
+
+from chatkit.clock import iso_utc
+from chatkit.events import (
+    KIND_CODE,
+    AttemptFailed,
+    AttemptStarted,
+    CloseReceived,
+    CloseSent,
+    Established,
+    Event,
+    FrameReceived,
+    FrameSent,
+    Opened,
+    PingReceived,
+    PingSent,
+    PongReceived,
+    PongSent,
+    ProtocolFailed,
+    RetryScheduled,
+    TransportEnded,
+    UpgradeAnswered,
+    completes,
+    message_type,
+)
+
+if TYPE_CHECKING:
+    from chatkit.trace import Trace
+
+E = TypeVar("E", bound=Event)
+
+AFTERMATH = 1.0
+"""Seconds within which an ending counts as following our last action (rule of thumb 4 of the taxonomy)."""
+
+_COUNTED = (FrameSent, FrameReceived, PingSent, PingReceived, PongSent, PongReceived)
+_READ = (
+    AttemptStarted,
+    AttemptFailed,
+    UpgradeAnswered,
+    Opened,
+    Established,
+    CloseSent,
+    CloseReceived,
+    ProtocolFailed,
+    TransportEnded,
+    RetryScheduled,
+)
+
+
+class Ending(Struct, frozen=True, kw_only=True):
+    """How a connection ended."""
+
+    at: float
+    """Seconds since the trace's epoch."""
+    first: str | None
+    """Who acted first: ``client``, ``server``, or ``None`` where nobody did (a time-out) or it is not visible."""
+    close_sent: CloseSent | None = None
+    close_received: CloseReceived | None = None
+    transport: TransportEnded | None = None
+    failed: AttemptFailed | None = None
+    """What stopped the attempt, when the connection never opened."""
+    status: int | None = None
+    """HTTP status of a refused upgrade."""
+    opened: bool
+    age: float | None
+    """Seconds from open to end; ``None`` when it never opened."""
+    after: str | None = None
+    """Our last action before an ending that came within a second of it: ``our ping``, ``our typing message`` …"""
+    after_seconds: float | None = None
+    events: tuple[str, ...] = ()
+    """Ids of the events that show it."""
+
+    @property
+    def clean(self) -> bool:
+        """Whether a close frame with a code of a normal life (1000, 1001 or none) ended it."""
+        close = self.close
+        return close is not None and close.code in (None, 1000, 1001)
+
+    @property
+    def abort(self) -> bool:
+        """Open, then gone without a close frame: what a browser shows as 1006."""
+        return self.opened and self.close is None
+
+    @property
+    def close(self) -> CloseSent | CloseReceived | None:
+        """The first close frame, whoever sent it."""
+        frames = [frame for frame in (self.close_sent, self.close_received) if frame is not None]
+        return min(frames, key=lambda frame: int(frame.id.rpartition("/")[2]), default=None)
+
+    @property
+    def close_code(self) -> int | None:
+        """As an API reports it: the code of the close frame; 1005 without code; 1006 for an abort."""
+        if not self.opened:
+            return None
+        if self.close is None:
+            return 1006
+        return 1005 if self.close.code is None else self.close.code
+
+    @property
+    def words(self) -> str:
+        """The ending in a few words: who did what at which layer."""
+        if not self.opened:
+            return self._refusal()
+        close = self.close
+        if close is not None:
+            who = "us" if close is self.close_sent else "server"
+            code = "without code" if close.code is None else str(close.code)
+            return f"closed by {who}: {code}" + (f" “{close.reason}”" if close.reason else "")
+        how = self.transport.how if self.transport is not None else None
+        if how == "rst":
+            return f"RST by {_who(self.first)}"
+        if how == "fin":
+            return f"FIN by {_who(self.first)}, no close frame"
+        if how == "timeout":
+            return "TCP time-out, peer silent"
+        return "cut by us" if how == "local" else "end not visible"
+
+    def _refusal(self) -> str:
+        if self.status is not None and self.status != 101:
+            return f"refused: HTTP {self.status}"
+        if self.failed is not None:
+            return f"failed at {self.failed.stage}"
+        return "ended before it opened"
+
+    @property
+    def detail(self) -> str:
+        """What makes the words precise: our last action and the age."""
+        parts = []
+        if self.after is not None and self.after_seconds is not None:
+            parts.append(f"{self.after_seconds:.1f} s after {self.after}")
+        if self.age is not None:
+            parts.append(f"age {self.age:.1f} s")
+        elif self.failed is not None:
+            parts.append(self.failed.error)
+        return ", ".join(parts)
+
+    def __str__(self) -> str:
+        return self.words + (f", {self.detail}" if self.detail else "")
+
+
+class Connection(Struct, frozen=True, kw_only=True):
+    """One life of one WebSocket, from the attempt to the end."""
+
+    id: str
+    url: str | None
+    """Redacted."""
+    started_at: float
+    """Of its first event, seconds since the trace's epoch."""
+    opened_at: float | None
+    established_at: float | None
+    last_at: float
+    """Of its last event."""
+    opened_wall: str | None
+    """ISO-8601 UTC."""
+    status: int | None
+    """HTTP status that answered the upgrade."""
+    extensions: str | None
+    frames_in: int
+    """Complete data messages, server to client."""
+    frames_out: int
+    pings_in: int
+    pings_out: int
+    pongs_in: int
+    pongs_out: int
+    state: str
+    """``refused``, ``open``, ``ended`` or ``unknown``."""
+    ending: Ending | None
+    retry: RetryScheduled | None = None
+    """What the client planned after it."""
+
+    @property
+    def duration(self) -> float:
+        """Seconds from open (or the attempt) to the end, or to the last event while it lives."""
+        end = self.ending.at if self.ending is not None else self.last_at
+        return end - (self.opened_at if self.opened_at is not None else self.started_at)
+
+    def __str__(self) -> str:
+        if self.ending is not None:
+            return f"connection {self.id}: {self.ending}"
+        return f"connection {self.id}: {self.state} for {self.duration:.1f} s"
+
+
+def summarise(trace: Trace) -> tuple[Connection, ...]:
+    """One :class:`Connection` per connection of the trace, in the order of their first events."""
+    codes = {KIND_CODE[kind] for kind in _READ}
+    groups: dict[int, list[Event]] = {}
+    for i in np.flatnonzero(np.isin(trace.kind, list(codes)) & (trace.connection_code >= 0)):
+        groups.setdefault(int(trace.connection_code[i]), []).append(trace[int(i)])
+    return tuple(_summarise_one(trace, code, groups.get(code, [])) for code in _order(trace.connection_code))
+
+
+def _order(codes: np.ndarray[tuple[int], np.dtype[np.int32]]) -> list[int]:
+    present, first = np.unique(codes, return_index=True)
+    return [int(present[i]) for i in np.argsort(first) if present[i] >= 0]
+
+
+def _summarise_one(trace: Trace, code: int, events: list[Event]) -> Connection:
+    places = np.flatnonzero(trace.connection_code == code)
+    counts = {kind: places[trace.kind[places] == KIND_CODE[kind]] for kind in _COUNTED}
+    opened = _first(events, Opened)
+    answered = _first(events, UpgradeAnswered)
+    started = _first(events, AttemptStarted)
+    established = _first(events, Established)
+    ending = _ending(trace, places, events, opened)
+    return Connection(
+        id=trace.names[code],
+        url=started.url if started is not None else None,
+        started_at=float(trace.at[places[0]]),
+        opened_at=opened.at if opened is not None else None,
+        established_at=established.at if established is not None else None,
+        last_at=float(trace.at[places[-1]]),
+        opened_wall=iso_utc(trace.epoch + opened.at) if opened is not None else None,
+        status=answered.status if answered is not None else None,
+        extensions=opened.extensions if opened is not None else None,
+        frames_in=_complete(trace, counts[FrameReceived]),
+        frames_out=_complete(trace, counts[FrameSent]),
+        pings_in=len(counts[PingReceived]),
+        pings_out=len(counts[PingSent]),
+        pongs_in=len(counts[PongReceived]),
+        pongs_out=len(counts[PongSent]),
+        state=_state(opened, answered, ending),
+        ending=ending,
+        retry=_first(events, RetryScheduled),
+    )
+
+
+def _first(events: Iterable[Event], kind: type[E]) -> E | None:
+    return next((event for event in events if isinstance(event, kind)), None)
+
+
+def _state(opened: Opened | None, answered: UpgradeAnswered | None, ending: Ending | None) -> str:
+    if opened is not None:
+        return "open" if ending is None else "ended"
+    if answered is not None and answered.status != 101:
+        return "refused"
+    return "unknown" if ending is None else "refused"
+
+
+def _complete(trace: Trace, places: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int:
+    return sum(1 for i in places if completes(trace.rows[i]))
+
+
+def _ending(
+    trace: Trace,
+    places: np.ndarray[tuple[int], np.dtype[np.int64]],
+    events: list[Event],
+    opened: Opened | None,
+) -> Ending | None:
+    sent, received = _first(events, CloseSent), _first(events, CloseReceived)
+    transport, failed = _first(events, TransportEnded), _first(events, AttemptFailed)
+    answered = _first(events, UpgradeAnswered)
+    shown = [event for event in (sent, received, transport, failed) if event is not None]
+    if not shown:
+        return None
+    first = min(shown, key=lambda event: (event.at, _number(event)))
+    after, seconds = _aftermath(trace, places, first) if opened is not None else (None, None)
+    return Ending(
+        at=first.at,
+        first=_actor(first, transport),
+        close_sent=sent,
+        close_received=received,
+        transport=transport,
+        failed=failed,
+        status=answered.status if answered is not None else None,
+        opened=opened is not None,
+        age=first.at - opened.at if opened is not None else None,
+        after=after,
+        after_seconds=seconds,
+        events=tuple(event.id for event in shown),
+    )
+
+
+def _number(event: Event) -> int:
+    return int(event.id.rpartition("/")[2])
+
+
+def _actor(first: Event, transport: TransportEnded | None) -> str | None:
+    if isinstance(first, CloseSent):
+        return "client"
+    if isinstance(first, CloseReceived):
+        return "server"
+    return transport.by if transport is not None else None
+
+
+def _aftermath(
+    trace: Trace, places: np.ndarray[tuple[int], np.dtype[np.int64]], end: Event
+) -> tuple[str | None, float | None]:
+    """Our last frame before an ending that we did not begin, if it came within ``AFTERMATH`` seconds of it."""
+    if isinstance(end, CloseSent) or (isinstance(end, TransportEnded) and end.by == "client"):
+        return None, None
+    ours = np.isin(trace.kind[places], [KIND_CODE[FrameSent], KIND_CODE[PingSent]]) & (trace.at[places] <= end.at)
+    found = places[ours]
+    if not len(found):
+        return None, None
+    last = int(found[-1])
+    seconds = end.at - float(trace.at[last])
+    if seconds > AFTERMATH:
+        return None, None
+    if trace.kind[last] == KIND_CODE[PingSent]:
+        return "our ping (RFC 6455)", seconds
+    type_ = message_type(trace.rows[last])
+    if type_ == trace.header.types.send_ping:
+        return "our ping", seconds
+    return f"our {type_} message" if type_ else "our message", seconds
+
+
+def _who(side: str | None) -> str:
+    return {"client": "us", "server": "server"}.get(side or "", "nobody seen")

@@ -1,0 +1,133 @@
+"""Our own format, JSON Lines: a header line, then one event per line. Lossless; what people open and grep.
+
+Readers accept older schema versions and refuse newer ones. A last line that was cut by a killed process is reported
+in ``Trace.warnings`` and left out; damage anywhere else is an error, because order and completeness are evidence.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from chatkit.errors import ImportFailed
+from chatkit.events import KIND_BY_NAME, KIND_CODE, SCHEMA, RecordingEnded
+from chatkit.trace import EVENT_DECODER, Header, Trace, TraceBuilder
+
+FORMAT = "chatkit"
+_VERSION = re.compile(r"chatkit\.trace/(\d+)$")
+_NEWEST = int(SCHEMA.rpartition("/")[2])
+
+
+class _Row(Struct):
+    """The columns of a line; the rest of it stays unparsed until somebody asks."""
+
+    type: str
+    id: str
+    at: float
+    connection: str | None = None
+    size: int = -1
+
+
+_row = msgspec.json.Decoder(_Row).decode
+_header = msgspec.json.Decoder(Header).decode
+
+
+def sniff(start: bytes) -> bool:
+    """Whether a file that begins so is ours, whatever its version."""
+    line = start.lstrip().split(b"\n", 1)[0]
+    return line.startswith(b"{") and b'"schema"' in line and b"chatkit.trace/" in line
+
+
+def load(path: str | Path) -> Trace:
+    """Reads a recording.
+
+    Raises:
+        ImportFailed: not ours, of a newer version, or damaged before its last line.
+    """
+    source = str(path)
+    try:
+        with Path(path).open("rb") as file:
+            header = read_header(file.readline(), source)
+            builder = TraceBuilder(header)
+            number, cut = 1, False
+            for line in file:
+                number += 1
+                if not line.endswith(b"\n"):
+                    cut = not _append(builder, line, number, source, last=True)
+                elif line != b"\n":
+                    _append(builder, line[:-1], number, source, last=False)
+    except OSError as error:
+        raise ImportFailed(f"the file cannot be read: {error.strerror or error}", source=source) from None
+    if cut:
+        builder.warnings.append(f"line {number} is cut off and was left out: the recording process was killed")
+    trace = builder.build()
+    if not len(trace) or trace.kind[-1] != KIND_CODE[RecordingEnded]:
+        builder.warnings.append("the recording has no end: it is still running or was cut short")
+        trace = builder.build()
+    return trace
+
+
+def read_header(line: bytes, source: str) -> Header:
+    """The first line of a recording."""
+    try:
+        plain = msgspec.json.decode(line, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise ImportFailed(f"the first line is not JSON: {error}", source=source, entry=1) from None
+    schema = plain.get("schema")
+    match = _VERSION.match(schema) if isinstance(schema, str) else None
+    if match is None:
+        raise ImportFailed(
+            "the first line is not a header", source=source, entry=1, field="schema", expected=SCHEMA, got=schema
+        )
+    if int(match.group(1)) > _NEWEST:
+        raise ImportFailed(
+            "the recording was made by a newer chatkit",
+            source=source,
+            entry=1,
+            field="schema",
+            expected=f"{SCHEMA} or older",
+            got=schema,
+            remedy="update chatkit: pip install --upgrade chatkit",
+        )
+    try:
+        return _header(line)
+    except msgspec.ValidationError as error:
+        raise ImportFailed(f"the header does not fit: {error}", source=source, entry=1) from None
+
+
+def _append(builder: TraceBuilder, line: bytes, number: int, source: str, *, last: bool) -> bool:
+    try:
+        row = _row(line)
+        if row.type not in KIND_BY_NAME:
+            raise msgspec.ValidationError(f"unknown event type {row.type!r}")
+        if last:
+            # A cut may leave valid JSON only by accident of a missing newline; then the event is whole.
+            EVENT_DECODER.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if last:
+            return False
+        raise ImportFailed(
+            f"the line is no event: {error}",
+            source=source,
+            entry=number,
+            got=line[:80],
+            remedy="the file was changed after it was recorded; use the original",
+        ) from None
+    builder.append_row(line, row.at, KIND_BY_NAME[row.type], row.connection, row.size)
+    return True
+
+
+def dump(trace: Trace, path: str | Path) -> None:
+    """Writes a trace; readable by its owner only, since a chat is private. Replaces the file as a whole."""
+    target = Path(path)
+    part = target.with_name(target.name + ".part")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(msgspec.json.encode(trace.header) + b"\n")
+        file.writelines(row + b"\n" for row in trace.rows)
+    part.replace(target)

@@ -1,0 +1,262 @@
+"""The recorder: stamps and appends at the socket, everything else later on one writer thread.
+
+The hot path is one ``deque.append`` of (time, reader, direction, bytes). Every tenth of a second the writer thread
+turns what has come into events (through ``wire``), takes secrets out, appends the rows to the trace and writes them
+to the file in one call. So a process that is killed at any moment loses at most what is younger than two tenths of a
+second, and the loop that is being watched is asked for nothing.
+
+Without a file and without subscribers there is no thread: ``snapshot()`` does the work when it is asked.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from chatkit.clock import Clock
+from chatkit.errors import InvalidInput
+from chatkit.events import KIND_CODE, Event, FrameReceived, FrameSent, RecordingEnded
+from chatkit.profile import Types
+from chatkit.redact import Redactor
+from chatkit.trace import Header, Origin, Trace, TraceBuilder
+from chatkit.wire import WireReader
+
+FLUSH_INTERVAL = 0.1
+"""Seconds between two batches of the writer thread."""
+
+_encode = msgspec.json.Encoder().encode
+_FRAME_KINDS = (FrameSent, FrameReceived)
+
+
+class Recorder:
+    """Records events of any number of connections into one trace.
+
+    Args:
+        path: file to persist to (JSON Lines); ``None`` keeps the trace in memory only.
+        overwrite: whether an existing file may be replaced; refused otherwise, it may be evidence.
+        target: the URL that is talked to, for the header.
+        types: names of the backend's message types, for the header.
+        redactor: announces secrets and takes them out; a fresh one when not given.
+        clock: where time comes from.
+
+    Use it as a context manager, or call :meth:`close`; closing twice is fine. All methods may be called from any
+    thread.
+    """
+
+    def __init__(
+        self,
+        path: str | Path | None = None,
+        *,
+        overwrite: bool = False,
+        target: str | None = None,
+        types: Types | None = None,
+        redactor: Redactor | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.clock = clock or Clock()
+        self.redactor = redactor or Redactor()
+        self.path = Path(path) if path is not None else None
+        self._start = self.clock.monotonic()
+        origin = Origin(kind="live", target=self.redactor.text(target) if target else None)
+        header = Header(origin=origin, epoch=round(self.clock.wall(), 6), types=types or Types())
+        self._builder = TraceBuilder(header)
+        self._ids = itertools.count()
+        self._connections = itertools.count(1)
+        self._log: deque[tuple[Any, ...]] = deque()
+        self._lock = threading.Lock()
+        self._subscribers: list[Callable[[int], None]] = []
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        self._file = self._open(overwrite) if self.path is not None else None
+        self.failure: str | None = None
+        """Why persisting stopped (a full disk); recording goes on in memory."""
+        if self._file is not None:
+            self._write(_encode(header) + b"\n")
+            self._run_writer()
+
+    def _open(self, overwrite: bool) -> int:
+        assert self.path is not None
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | (os.O_TRUNC if overwrite else os.O_EXCL)
+        try:
+            return os.open(self.path, flags, 0o600)
+        except FileExistsError:
+            raise InvalidInput(
+                "the recording exists already", where=str(self.path), remedy="name another file, or overwrite=True"
+            ) from None
+        except OSError as error:
+            raise InvalidInput(
+                f"the recording cannot be written: {error.strerror}", where=str(self.path), remedy="name another place"
+            ) from None
+
+    # Recording
+
+    def now(self) -> float:
+        """Seconds since the trace's epoch."""
+        return round(self.clock.monotonic() - self._start, 6)
+
+    def wire(self) -> WireTap:
+        """A new connection whose bytes will come."""
+        return WireTap(self, str(next(self._connections)))
+
+    def record(self, kind: type[Event], /, *, connection: str | None = None, **fields: Any) -> None:
+        """Records a fact that the bytes do not show; it gets the present time and the next id."""
+        self._log.append((self.now(), kind, connection, fields))
+
+    # Reading
+
+    def __len__(self) -> int:
+        """Events decoded so far."""
+        return len(self._builder)
+
+    def snapshot(self, start: int = 0) -> Trace:
+        """Everything recorded until now, or what came after the first ``start`` events. It does not change later."""
+        with self._lock:
+            self._drain()
+            return self._builder.build(start)
+
+    def subscribe(self, notify: Callable[[int], None]) -> Callable[[], None]:
+        """Calls ``notify(total events)`` on the writer thread whenever events were added; returns the way to stop it.
+
+        ``notify`` must be quick; it takes what it needs with ``snapshot(start)`` when it likes.
+        """
+        self._subscribers.append(notify)
+        self._run_writer()
+
+        def stop() -> None:
+            if notify in self._subscribers:
+                self._subscribers.remove(notify)
+
+        return stop
+
+    # Ending
+
+    def close(self) -> None:
+        """Writes what is left and ends the recording; what is recorded afterwards stays in memory only."""
+        if self._closed:
+            return
+        self._closed = True
+        self.record(RecordingEnded)
+        self._wake.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout=5.0)
+        with self._lock:
+            self._drain()
+            if self._file is not None:
+                os.close(self._file)
+                self._file = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # The writer thread
+
+    def _run_writer(self) -> None:
+        if self._thread is None and not self._closed:
+            self._thread = threading.Thread(target=self._write_loop, name="chatkit recorder", daemon=True)
+            self._thread.start()
+
+    def _write_loop(self) -> None:
+        while not self._wake.wait(FLUSH_INTERVAL):
+            with self._lock:
+                added = self._drain()
+                total = len(self._builder)
+            if added:
+                for notify in list(self._subscribers):
+                    notify(total)
+
+    def _drain(self) -> int:
+        """Turns the log into rows; the lock is held."""
+        log, builder = self._log, self._builder
+        first = len(builder.rows)
+        while log:
+            item = log.popleft()
+            if isinstance(item[1], WireTap):
+                self._decode(item)
+            else:
+                self._append(self._make(item))
+        if self._file is not None and len(builder.rows) > first:
+            self._write(b"\n".join(builder.rows[first:]) + b"\n")
+        return len(builder.rows) - first
+
+    def _make(self, item: tuple[Any, ...]) -> Event:
+        at, kind, connection, fields = item
+        event: Event = kind(id=str(next(self._ids)), at=at, connection=connection, **fields)
+        return event
+
+    def _append(self, event: Event) -> None:
+        # Whatever a field holds, no secret passes: the encoded row is looked at as a whole.
+        row = self.redactor.clean(_encode(event))
+        self._builder.append_row(row, event.at, KIND_CODE[type(event)], event.connection, -1)
+
+    def _decode(self, item: tuple[Any, ...]) -> None:
+        moment, tap, what, data = item
+        at = round(moment - self._start, 6)
+        if tap.reader is None:
+            tap.reader = WireReader(tap.id, self._ids, self.redactor)
+        if what == SENT:
+            events = tap.reader.sent(at, data)
+        elif what == RECEIVED:
+            events = tap.reader.received(at, data)
+        else:
+            events = tap.reader.ended(at, *data)
+        append_row, builder_codes = self._builder.append_row, KIND_CODE
+        for event in events:
+            # Payloads were cleaned by the reader, before they were encoded.
+            size = event.size if isinstance(event, _FRAME_KINDS) else -1
+            append_row(_encode(event), at, builder_codes[type(event)], tap.id, size)
+
+    def _write(self, data: bytes) -> None:
+        assert self._file is not None
+        try:
+            while data:
+                data = data[os.write(self._file, data) :]
+        except OSError as error:
+            self.failure = f"{self.path}: {error.strerror}"
+            os.close(self._file)
+            self._file = None
+
+
+SENT, RECEIVED, ENDED = 0, 1, 2
+
+
+class WireTap:
+    """Where one connection hands its bytes over; each call costs one append."""
+
+    __slots__ = ("_append", "_clock", "id", "reader", "recorder")
+
+    def __init__(self, recorder: Recorder, id: str) -> None:
+        self.recorder = recorder
+        self.id = id
+        self.reader: WireReader | None = None
+        self._append = recorder._log.append
+        self._clock = recorder.clock.monotonic
+
+    def sent(self, data: bytes) -> None:
+        """Bytes went from client to server."""
+        self._append((self._clock(), self, SENT, data))
+
+    def received(self, data: bytes) -> None:
+        """Bytes came from server to client."""
+        self._append((self._clock(), self, RECEIVED, data))
+
+    def ended(self, how: str, by: str | None, error: str | None = None) -> None:
+        """The transport ended."""
+        self._append((self._clock(), self, ENDED, (how, by, error)))
+
+    def record(self, kind: type[Event], **fields: Any) -> None:
+        """A fact about this connection that its bytes do not show."""
+        self.recorder.record(kind, connection=self.id, **fields)

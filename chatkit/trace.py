@@ -1,0 +1,312 @@
+"""A trace: an ordered, immutable collection of events with its origin, its clock and what the origin cannot see.
+
+Columns from the start: times, kinds, connections and sizes are numpy arrays, and each event itself is one encoded
+row (the same bytes as its line in a file) that becomes an object when somebody asks. A million events are 13 MB of
+columns and their rows, not a million objects.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Union
+
+import msgspec
+import numpy as np
+from msgspec import Struct, field
+
+from chatkit import display
+from chatkit.clock import iso_utc
+from chatkit.ending import Connection, summarise
+from chatkit.errors import InvalidInput, MissingDependency
+from chatkit.events import KIND_BY_NAME, KIND_CODE, KINDS, SCHEMA, Event, FrameReceived, FrameSent, message_type
+from chatkit.profile import Types
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+EVENT_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Union[KINDS])  # noqa: UP007
+_encode = msgspec.json.Encoder().encode
+_FRAMES = np.array([KIND_CODE[FrameSent], KIND_CODE[FrameReceived]], dtype=np.uint8)
+
+
+class Origin(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a trace comes from."""
+
+    kind: str
+    """``live``, ``tap`` or ``file``."""
+    format: str | None = None
+    file: str | None = None
+    target: str | None = None
+    """The URL that was talked to, redacted."""
+
+
+class Header(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is true of a whole trace; the first line of its file."""
+
+    schema: str = SCHEMA
+    origin: Origin
+    epoch: float
+    """Unix time of the start; an event's ``at`` counts from here by the monotonic clock."""
+    clock: str = "monotonic"
+    not_visible: tuple[str, ...] = ()
+    """What this origin cannot show: never "did not happen"."""
+    types: Types = field(default_factory=Types)
+    """Names of the backend's message types."""
+    tool: str = "chatkit"
+
+
+class Trace:
+    """An ordered, immutable collection of events.
+
+    Iterating and indexing make event objects; the columns ``at`` (seconds), ``kind`` (index into
+    ``chatkit.events.KINDS``), ``connection`` (index into ``names``, -1 for none) and ``size`` (payload bytes, -1 for
+    none) are numpy arrays of equal length.
+    """
+
+    def __init__(
+        self,
+        header: Header,
+        rows: list[bytes],
+        at: NDArray[np.float64],
+        kind: NDArray[np.uint8],
+        connection: NDArray[np.int32],
+        size: NDArray[np.int64],
+        names: tuple[str, ...],
+        warnings: tuple[str, ...] = (),
+    ) -> None:
+        self.header = header
+        self.rows = rows
+        self.at, self.kind, self.connection_code, self.size = at, kind, connection, size
+        self.names = names
+        self.warnings = warnings
+        """What was wrong with the source: a cut last line, a recording without an end."""
+
+    @classmethod
+    def of(cls, events: Iterable[Event], header: Header | None = None) -> Trace:
+        """A trace of ready events, in their order."""
+        builder = TraceBuilder(header or Header(origin=Origin(kind="live"), epoch=0.0))
+        for event in events:
+            builder.append(event)
+        return builder.build()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Event]:
+        decode = EVENT_DECODER.decode
+        return (decode(row) for row in self.rows)
+
+    def __getitem__(self, index: int) -> Event:
+        event: Event = EVENT_DECODER.decode(self.rows[index])
+        return event
+
+    @cached_property
+    def _index(self) -> Mapping[str, int]:
+        pattern = re.compile(rb'"id":"([^"]+)"')
+        return {m.group(1).decode(): i for i, row in enumerate(self.rows) if (m := pattern.search(row, 0, 200))}
+
+    def index(self, id: str) -> int:
+        """Position of the event with this id."""
+        if id not in self._index:
+            raise InvalidInput("no such event", expected=f"an id of this trace of {len(self):,} events", got=id)
+        return self._index[id]
+
+    def event(self, id: str) -> Event:
+        """The event with this id."""
+        return self[self.index(id)]
+
+    @property
+    def epoch(self) -> float:
+        """Unix time of the start, seconds."""
+        return self.header.epoch
+
+    @property
+    def origin(self) -> Origin:
+        """Where the trace comes from."""
+        return self.header.origin
+
+    @property
+    def not_visible(self) -> tuple[str, ...]:
+        """What the origin cannot show."""
+        return self.header.not_visible
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the first event to the last."""
+        return float(self.at[-1] - self.at[0]) if len(self) else 0.0
+
+    @cached_property
+    def connections(self) -> tuple[Connection, ...]:
+        """One summary per connection, in the order of their first events."""
+        return summarise(self)
+
+    def connection(self, id: str) -> Connection:
+        """The connection with this id."""
+        for connection in self.connections:
+            if connection.id == id:
+                return connection
+        raise InvalidInput(
+            "no such connection", expected="one of " + (", ".join(self.names) or "none: the trace has none"), got=id
+        )
+
+    @cached_property
+    def message_types(self) -> list[str | None]:
+        """The ``type`` of each data frame's JSON message, ``None`` elsewhere; found without parsing the messages."""
+        found: list[str | None] = [None] * len(self)
+        for i in np.flatnonzero(np.isin(self.kind, _FRAMES)):
+            found[i] = message_type(self.rows[i])
+        return found
+
+    def select(
+        self,
+        *,
+        connection: str | Collection[str] | None = None,
+        kinds: Collection[str] | None = None,
+        since: float | None = None,
+        until: float | None = None,
+    ) -> Trace:
+        """The events that fit all of what is given, as a trace with the same header.
+
+        Args:
+            connection: id or ids of connections.
+            kinds: names of event types, for example ``{"PingSent", "PongReceived"}``.
+            since: first ``at`` to keep, seconds.
+            until: last ``at`` to keep, seconds.
+        """
+        keep = np.ones(len(self), dtype=bool)
+        if connection is not None:
+            wanted = {connection} if isinstance(connection, str) else set(connection)
+            codes = [code for code, name in enumerate(self.names) if name in wanted]
+            keep &= np.isin(self.connection_code, codes)
+        if kinds is not None:
+            unknown = set(kinds) - set(KIND_BY_NAME)
+            if unknown:
+                raise InvalidInput(
+                    "no such kind of event", expected=f"of {', '.join(KIND_BY_NAME)}", got=sorted(unknown)
+                )
+            keep &= np.isin(self.kind, [KIND_BY_NAME[name] for name in kinds])
+        if since is not None:
+            keep &= self.at >= since
+        if until is not None:
+            keep &= self.at <= until
+        return self._take(np.flatnonzero(keep))
+
+    def where(self, indices: Iterable[int]) -> Trace:
+        """The events at these positions, in order, as a trace with the same header."""
+        return self._take(np.array(sorted(set(indices)), dtype=np.int64))
+
+    def _take(self, places: NDArray[np.int64]) -> Trace:
+        rows = [self.rows[i] for i in places]
+        columns = (self.at[places], self.kind[places], self.connection_code[places], self.size[places])
+        return Trace(self.header, rows, *columns, self.names, self.warnings)
+
+    def to_pandas(self) -> Any:
+        """A ``pandas.DataFrame``: id, at (s), time (UTC), type, connection, size (bytes), text.
+
+        Raises:
+            MissingDependency: pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError:
+            raise MissingDependency("a table of events", package="pandas", extra="tables") from None
+        frame = pd.DataFrame(self._table())
+        frame["time"] = pd.to_datetime(self.epoch + self.at, unit="s", utc=True)
+        return frame
+
+    def to_arrow(self) -> Any:
+        """A ``pyarrow.Table`` with the columns of :meth:`to_pandas`.
+
+        Raises:
+            MissingDependency: pyarrow is not installed.
+        """
+        try:
+            import pyarrow as pa
+        except ImportError:
+            raise MissingDependency("an Arrow table of events", package="pyarrow", extra="tables") from None
+        micros = np.round((self.epoch + self.at) * 1e6).astype(np.int64)
+        return pa.table(self._table() | {"time": pa.array(micros, pa.timestamp("us", tz="UTC"))})
+
+    def _table(self) -> dict[str, Any]:
+        events = list(self)
+        return {
+            "id": [event.id for event in events],
+            "at": self.at,
+            "type": [type(event).__name__ for event in events],
+            "connection": [event.connection for event in events],
+            "size": self.size,
+            "text": [str(event) for event in events],
+        }
+
+    def timeline(self, **options: Any) -> Any:
+        """The timeline as a plotly figure; ``align="open"`` lays the connections above each other from their start."""
+        render = display.find("trace", "timeline")
+        if render is None:
+            raise InvalidInput("no view is loaded that draws a timeline", remedy="import chatkit, not chatkit.trace")
+        return render(self, **options)
+
+    def _repr_html_(self) -> str | None:
+        render = display.find("trace", "html")
+        return None if render is None else render(self)
+
+    def __str__(self) -> str:
+        lines = [
+            f"{len(self):,} events, {len(self.names)} connections, {self.duration:.1f} s from {iso_utc(self.epoch)}"
+        ]
+        lines += [f"  {connection}" for connection in self.connections]
+        lines += [f"  note: {warning}" for warning in self.warnings]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+class TraceBuilder:
+    """Collects events in order; :meth:`build` hands out a trace of what is there and may be called again."""
+
+    def __init__(self, header: Header) -> None:
+        self.header = header
+        self.rows: list[bytes] = []
+        self.warnings: list[str] = []
+        self._at = array("d")
+        self._kind = array("B")
+        self._connection = array("i")
+        self._size = array("q")
+        self._names: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def append(self, event: Event) -> bytes:
+        """Adds an event; its encoded row."""
+        row = _encode(event)
+        size = event.size if isinstance(event, FrameReceived | FrameSent) else -1
+        self.append_row(row, event.at, KIND_CODE[type(event)], event.connection, size)
+        return row
+
+    def append_row(self, row: bytes, at: float, kind: int, connection: str | None, size: int) -> None:
+        """Adds an event that is encoded already."""
+        if connection is None:
+            code = -1
+        else:
+            code = self._names.setdefault(connection, len(self._names))
+        self.rows.append(row)
+        self._at.append(at)
+        self._kind.append(kind)
+        self._connection.append(code)
+        self._size.append(size)
+
+    def build(self, start: int = 0) -> Trace:
+        """A trace of the events from position ``start`` on; later appends do not touch it."""
+        return Trace(
+            self.header,
+            self.rows[start:],
+            np.array(self._at[start:], dtype=np.float64),
+            np.array(self._kind[start:], dtype=np.uint8),
+            np.array(self._connection[start:], dtype=np.int32),
+            np.array(self._size[start:], dtype=np.int64),
+            tuple(self._names),
+            tuple(self.warnings),
+        )

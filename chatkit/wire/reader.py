@@ -1,0 +1,252 @@
+"""Both directions of one WebSocket connection as events: handshake, frames, control frames with their RTT."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+from chatkit.events import (
+    CloseReceived,
+    CloseSent,
+    Event,
+    FrameReceived,
+    FrameSent,
+    Opened,
+    PingReceived,
+    PingSent,
+    PongReceived,
+    PongSent,
+    ProtocolFailed,
+    TransportEnded,
+    UpgradeAnswered,
+    UpgradeRequested,
+)
+from chatkit.redact import Redactor
+from chatkit.wire.frames import CLOSE, OPCODES, PING, PONG, TEXT, Frame, FrameParser, Message, Violation
+from chatkit.wire.handshake import Head, deflate_parameters, split_head
+
+KEEP = 65536
+"""Bytes of a message that are kept whole; longer ones leave their beginning and a digest."""
+KEEP_PREFIX = 4096
+"""Bytes kept of a message longer than ``KEEP``."""
+KEEP_BODY = 2048
+"""Bytes kept of the body of a refused upgrade."""
+
+
+class WireReader:
+    """Turns the bytes of one connection into events; pure, fed by whoever saw the bytes.
+
+    Args:
+        connection: id of the connection, written into every event.
+        ids: where event ids come from; shared by all readers of a trace.
+        redactor: takes secrets out of payloads, targets and headers before an event exists.
+    """
+
+    def __init__(self, connection: str, ids: Iterator[int], redactor: Redactor) -> None:
+        self.connection = connection
+        self._ids = ids
+        self._redactor = redactor
+        self._heads = [b"", b""]
+        self._request_at: float | None = None
+        self._refusal: tuple[Head, bytearray, int | None, float] | None = None
+        self._parsers: list[FrameParser | None] = [None, None]
+        self._opened = False
+        self._pings: list[dict[bytes, float]] = [{}, {}]
+
+    def sent(self, at: float, data: bytes) -> list[Event]:
+        """Events made by bytes from client to server, ``at`` seconds since the trace's epoch."""
+        if self._opened:
+            return self._frames(0, at, data, False)
+        self._heads[0] += data
+        return self._read_request(at)
+
+    def received(self, at: float, data: bytes) -> list[Event]:
+        """Events made by bytes from server to client."""
+        if self._opened:
+            parser = self._parsers[1]
+            # One look at the chunk spares a look at every payload in it, unless a frame began in an earlier chunk.
+            clean = parser is not None and not parser.unfinished and not self._redactor.suspicious(data)
+            return self._frames(1, at, data, clean)
+        self._heads[1] += data
+        return self._read_response(at)
+
+    def ended(self, at: float, how: str, by: str | None, error: str | None = None) -> list[Event]:
+        """Events made by the end of the transport; see :class:`chatkit.events.TransportEnded` for ``how``."""
+        events = self._answer_refusal() if self._refusal is not None else []
+        unfinished = sum(parser.unfinished for parser in self._parsers if parser is not None)
+        clean = self._redactor.text(error) if error else None
+        events.append(TransportEnded(**self._base(at), how=how, by=by, error=clean, unfinished=unfinished))
+        return events
+
+    def _base(self, at: float) -> dict[str, Any]:
+        return {"id": str(next(self._ids)), "at": at, "connection": self.connection}
+
+    # Handshake
+
+    def _read_request(self, at: float) -> list[Event]:
+        try:
+            split = split_head(self._heads[0])
+        except ValueError as error:
+            return self._broken(0, at, str(error))
+        if split is None or self._request_at is not None:
+            return []
+        head, _ = split
+        self._request_at = at
+        return [
+            UpgradeRequested(
+                **self._base(at),
+                target=self._redactor.text(head.first[1]),
+                headers=self._redactor.headers(head.headers),
+                key=head.get("Sec-WebSocket-Key"),
+            )
+        ]
+
+    def _read_response(self, at: float) -> list[Event]:
+        if self._refusal is not None:
+            return self._more_body()
+        try:
+            split = split_head(self._heads[1])
+            status = int(split[0].first[1]) if split else 0
+        except ValueError as error:
+            return self._broken(1, at, str(error))
+        if split is None:
+            return []
+        head, rest = split
+        if status != 101:
+            length = head.get("Content-Length")
+            wanted = int(length) if length and length.isdigit() else None
+            self._refusal = (head, bytearray(), wanted, at)
+            self._heads[1] = rest
+            return self._more_body()
+        events: list[Event] = [self._answered(head, at, None)]
+        extensions = head.get("Sec-WebSocket-Extensions")
+        self._open(extensions)
+        events.append(
+            Opened(**self._base(at), extensions=extensions, subprotocol=head.get("Sec-WebSocket-Protocol")),
+        )
+        if rest:
+            events += self._frames(1, at, rest, False)
+        return events
+
+    def _open(self, extensions: str | None) -> None:
+        parameters = deflate_parameters(extensions)
+        deflate = parameters is not None
+        for side, name in enumerate(("client_no_context_takeover", "server_no_context_takeover")):
+            takeover = name not in (parameters or {})
+            self._parsers[side] = FrameParser(KEEP, deflate=deflate, takeover=takeover)
+        self._opened = True
+        self._heads = [b"", b""]
+
+    def _more_body(self) -> list[Event]:
+        assert self._refusal is not None
+        _, body, wanted, _ = self._refusal
+        body += self._heads[1][: max(0, KEEP_BODY - len(body))]
+        if wanted is not None:
+            wanted -= len(self._heads[1])
+            self._refusal = (*self._refusal[:2], wanted, self._refusal[3])
+        self._heads[1] = b""
+        return self._answer_refusal() if wanted is not None and wanted <= 0 else []
+
+    def _answer_refusal(self) -> list[Event]:
+        assert self._refusal is not None
+        head, body, _, at = self._refusal
+        self._refusal = None
+        text = self._redactor.prefix(bytes(body)).decode("utf-8", "replace")
+        # What still comes belongs to no WebSocket.
+        self._opened = True
+        return [self._answered(head, at, text or None)]
+
+    def _answered(self, head: Head, at: float, body: str | None) -> Event:
+        return UpgradeAnswered(
+            **self._base(at),
+            status=int(head.first[1]),
+            reason=head.first[2],
+            headers=self._redactor.headers(head.headers),
+            seconds=None if self._request_at is None else round(at - self._request_at, 6),
+            body=body,
+        )
+
+    # Frames
+
+    def _frames(self, side: int, at: float, data: bytes, clean: bool) -> list[Event]:
+        parser = self._parsers[side]
+        if parser is None:
+            return []
+        events: list[Event] = []
+        append, ids, connection = events.append, self._ids, self.connection
+        kind = FrameReceived if side else FrameSent
+        try:
+            for frame in parser.feed(data):
+                message = frame.message
+                if clean and message is not None and frame.opcode == TEXT and message.digest is None:
+                    # The path of nearly every frame of a busy connection.
+                    if not frame.compressed:
+                        try:
+                            text = message.payload.decode()
+                        except UnicodeDecodeError:
+                            append(self._data_frame(kind, at, frame, message))
+                            continue
+                        append(kind(id=str(next(ids)), at=at, connection=connection, size=frame.size, text=text))
+                        continue
+                if frame.opcode >= CLOSE:
+                    append(self._control(side, at, frame))
+                else:
+                    append(self._data_frame(kind, at, frame, message))
+        except Violation as violation:
+            events += self._broken(side, at, str(violation))
+        return events
+
+    def _data_frame(
+        self, kind: type[FrameReceived] | type[FrameSent], at: float, frame: Frame, message: Message | None
+    ) -> Event:
+        fields = self._base(at)
+        fields |= {
+            "opcode": OPCODES[frame.opcode],
+            "size": frame.size,
+            "fin": frame.fin,
+            "compressed": frame.compressed,
+        }
+        if message is not None:
+            fields |= self._payload(message)
+            if message.length != frame.size:
+                fields["length"] = message.length
+        return kind(**fields)
+
+    def _payload(self, message: Message) -> dict[str, Any]:
+        if message.digest is None:
+            payload = self._redactor.clean(message.payload)
+        else:
+            payload = self._redactor.prefix(message.payload)[:KEEP_PREFIX]
+        if message.opcode == TEXT:
+            try:
+                text = payload.decode("utf-8") if message.digest is None else payload.decode("utf-8", "ignore")
+                return {"text": text, "digest": message.digest}
+            except UnicodeDecodeError:
+                pass
+        return {"data": base64.b64encode(payload).decode(), "digest": message.digest}
+
+    def _control(self, side: int, at: float, frame: Frame) -> Event:
+        payload = frame.payload
+        if frame.opcode == CLOSE:
+            code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else None
+            reason = self._redactor.clean(payload[2:]).decode("utf-8", "replace")
+            kind = CloseReceived if side else CloseSent
+            return kind(**self._base(at), code=code, reason=reason)
+        shown = self._redactor.clean(payload).hex()
+        if frame.opcode == PING:
+            # Unanswered pings with empty payloads would share a key; the latest counts (RFC 6455, section 5.5.3).
+            self._pings[side][payload] = at
+            return (PingReceived if side else PingSent)(**self._base(at), payload=shown)
+        assert frame.opcode == PONG
+        asked = self._pings[1 - side].pop(payload, None)
+        took = None if asked is None else round(at - asked, 6)
+        if side:
+            return PongReceived(**self._base(at), payload=shown, rtt=took)
+        return PongSent(**self._base(at), payload=shown, delay=took)
+
+    def _broken(self, side: int, at: float, detail: str) -> list[Event]:
+        self._parsers[side] = None
+        self._opened = True
+        by = "server" if side else "client"
+        return [ProtocolFailed(**self._base(at), by=by, detail=self._redactor.text(detail))]
