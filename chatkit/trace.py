@@ -43,7 +43,7 @@ class Origin(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The URL that was talked to, redacted."""
 
 
-class Header(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Header(Struct, frozen=True, kw_only=True):
     """What is true of a whole trace; the first line of its file."""
 
     schema: str = SCHEMA
