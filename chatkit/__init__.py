@@ -1,3 +1,74 @@
-"""chatkit: why does this chat WebSocket drop, and what makes it stop?"""
+"""chatkit: why does this chat WebSocket drop, and what makes it stop?
+
+The front door. Nothing heavy is imported here: each name loads its room when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from chatkit import display
+
+if TYPE_CHECKING:
+    from chatkit.client import BackgroundChat, ChatClient, connect
+    from chatkit.errors import ChatkitError
+    from chatkit.formats import load
+    from chatkit.lab import Bot, LabServer, start_lab
+    from chatkit.preflight import check
+    from chatkit.recorder import Recorder
+    from chatkit.trace import Trace
+    from chatkit.widgets import Console, TimelineExplorer
 
 __version__ = "0.1.0"
+
+_ROOMS = {
+    # evidence
+    "Trace": "chatkit.trace",
+    "load": "chatkit.formats",
+    # talking to a backend
+    "BackgroundChat": "chatkit.client",
+    "ChatClient": "chatkit.client",
+    "Recorder": "chatkit.recorder",
+    "check": "chatkit.preflight",
+    "connect": "chatkit.client",
+    # the embedded backend
+    "Bot": "chatkit.lab",
+    "LabServer": "chatkit.lab",
+    "start_lab": "chatkit.lab",
+    # windows
+    "Console": "chatkit.widgets",
+    "TimelineExplorer": "chatkit.widgets",
+    # errors
+    "ChatkitError": "chatkit.errors",
+}
+
+__all__ = [
+    "BackgroundChat",
+    "Bot",
+    "ChatClient",
+    "ChatkitError",
+    "Console",
+    "LabServer",
+    "Recorder",
+    "TimelineExplorer",
+    "Trace",
+    "check",
+    "connect",
+    "load",
+    "start_lab",
+]
+
+display.provide(lambda: importlib.import_module("chatkit.views"))
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        value = getattr(importlib.import_module(_ROOMS[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'chatkit' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -111,6 +111,8 @@ class Client(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """TCP + TLS + upgrade, up to the first message of the backend."""
     stabilise: float = 5.0
     """Quiet time after that message before the first ping."""
+    stable_after: float = 5.0
+    """A connection that lived so long counts as stable: retries start from zero again."""
     ping_interval: float = 30.0
     pong_timeout: float = 10.0
     health_method: Literal["GET", "HEAD"] = "GET"

@@ -80,6 +80,8 @@ class _Request(Struct, kw_only=True):
     reply: str | None = None
     """The HTTP reply's text, once it came and while its WebSocket copy has not."""
     done: bool = False
+    answer: tuple[str, str] | None = None
+    """The reply's text and the transport that carried it."""
 
 
 class Ledger:
@@ -87,10 +89,12 @@ class Ledger:
 
     Args:
         show_both: the mistake of the incident: the HTTP reply is shown although the socket is live.
+        via_socket: messages go out over the WebSocket too; then replies answer requests in their order.
     """
 
-    def __init__(self, *, show_both: bool = False) -> None:
+    def __init__(self, *, show_both: bool = False, via_socket: bool = False) -> None:
         self._show_both = show_both
+        self._via_socket = via_socket
         self._messages: dict[str, ChatMessage] = {}
         self._requests: dict[str, _Request] = {}
         self._by_id: dict[str, str] = {}
@@ -148,11 +152,11 @@ class Ledger:
         request = self._requests[key]
         request.session_id = session_id or request.session_id
         outcomes = [self.acked(key)]
-        copy = self._claim(request, text)
+        copy = None if self._show_both else self._claim(request, text)
         if copy is not None:
             message = self._change(copy, also_via="http")
             outcomes.append(Outcome(message=message, suppressed="reply-of-request"))
-            outcomes.append(self._reply(request))
+            outcomes.append(self._reply(request, message.text, "websocket"))
         elif live and not self._show_both:
             request.reply = text
         else:
@@ -164,11 +168,12 @@ class Ledger:
         request = self._requests[key]
         if request.done or request.reply is None:
             return NOTHING
-        return self._reply(request, because="the reply came over HTTP and was not seen on the WebSocket")
+        because = "the reply came over HTTP and was not seen on the WebSocket"
+        return self._reply(request, request.reply, "http", because)
 
-    def reply_text(self, key: str) -> str | None:
-        """The HTTP reply that waits for its WebSocket copy."""
-        return self._requests[key].reply
+    def answer(self, key: str) -> tuple[str, str] | None:
+        """The reply to our message and the transport that carried it, once there is one."""
+        return self._requests[key].answer
 
     # Their side
 
@@ -215,8 +220,10 @@ class Ledger:
         if request is None:
             return Outcome(message=message)
         self._unclaimed.remove(message.key)
-        answered = self._reply(request)
-        return Outcome(message=self._change(message.key, also_via="http"), delivery=answered.delivery)
+        self._reply(request, text, "websocket")
+        if not self._via_socket:
+            message = self._change(message.key, also_via="http")
+        return Outcome(message=message, delivery=request.key)
 
     def other(self, text: str, message_id: str | None, session_id: str | None, author: str, at: float) -> Outcome:
         """Another user's message came."""
@@ -226,10 +233,8 @@ class Ledger:
 
     def socket_down(self, at: float) -> list[Outcome]:
         """The socket is not live any more: HTTP replies that waited become messages, streams are interrupted."""
-        outcomes = []
-        for message in self.messages:
-            if message.state == "streaming":
-                outcomes.append(Outcome(message=self._change(message.key, state="interrupted")))
+        streams = [message.key for message in self.messages if message.state == "streaming"]
+        outcomes = [Outcome(message=self._change(key, state="interrupted")) for key in streams]
         for request in list(self._requests.values()):
             if request.reply is not None and not request.done:
                 outcomes += self._degrade(request, request.reply, at, remember=True)
@@ -238,7 +243,7 @@ class Ledger:
     # Inside
 
     def _claim(self, request: _Request, text: str) -> str | None:
-        """A WebSocket reply that answers the request: same text and session, first seen after the request, unclaimed."""
+        """An unclaimed WebSocket reply that answers the request: same text and session, seen after the request."""
         for key in self._unclaimed:
             message = self._messages[key]
             fits = message.state == "complete" and message.text == text and message.at >= request.at
@@ -250,7 +255,8 @@ class Ledger:
     def _waiting(self, text: str, session_id: str | None) -> _Request | None:
         """The oldest request whose HTTP reply came with this text and waits for its WebSocket copy."""
         for request in self._requests.values():
-            if not request.done and request.reply == text and _same(request.session_id, session_id):
+            fits = self._via_socket or request.reply == text
+            if not request.done and fits and _same(request.session_id, session_id):
                 return request
         return None
 
@@ -268,19 +274,20 @@ class Ledger:
         if stream is not None:
             self._unclaimed.remove(stream)
             message = self._change(stream, text=text, state="complete", also_via="http")
-            return [Outcome(message=message), self._reply(request)]
+            return [Outcome(message=message), self._reply(request, text, "http")]
         message = self._new("Assistant", text, at, "http", "complete", None, request.session_id)
         if remember:
             self._degraded.append(message.key)
-        return [Outcome(message=message), self._reply(request)]
+        return [Outcome(message=message), self._reply(request, text, "http")]
 
     def _continues(self, key: str, request: _Request, text: str) -> bool:
         message = self._messages[key]
         fits = message.state == "interrupted" and (message.gap or text.startswith(message.text))
         return fits and message.at >= request.at and _same(message.session_id, request.session_id)
 
-    def _reply(self, request: _Request, because: str = "") -> Outcome:
+    def _reply(self, request: _Request, text: str, via: str, because: str = "") -> Outcome:
         request.done = True
+        request.answer = (text, via)
         message = self._change(request.key, state=DeliveryState.REPLIED, because=because)
         return Outcome(message=message, delivery=request.key)
 

@@ -1,0 +1,110 @@
+"""One instrumented connection: what ``websockets`` offers for subclassing, with its bytes and its end recorded.
+
+Chunks go to the recorder at the asyncio callbacks; frames are read from them by ``wire``, off the hot path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+from collections.abc import Callable
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection
+
+from chatkit.client import tcpinfo
+from chatkit.events import TcpInfoSampled
+from chatkit.recorder import WireTap
+
+
+class _RecordingTransport:
+    """The transport as ``websockets`` sees it; remembers what went out and whether we ended it ourselves."""
+
+    def __init__(self, transport: asyncio.Transport, tap: WireTap) -> None:
+        self._transport = transport
+        self._tap = tap
+        self.ended_by_us = False
+
+    def write(self, data: bytes) -> None:
+        self._tap.sent(bytes(data))
+        self._transport.write(data)
+
+    def write_eof(self) -> None:
+        self.ended_by_us = True
+        self._transport.write_eof()
+
+    def close(self) -> None:
+        self.ended_by_us = True
+        self._transport.close()
+
+    def abort(self) -> None:
+        self.ended_by_us = True
+        self._transport.abort()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+class RecordedConnection(ClientConnection):
+    """A ``websockets`` connection whose bytes and end are recorded."""
+
+    def __init__(self, *args: Any, tap: WireTap, made: Callable[[asyncio.Transport], None], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.tap = tap
+        self.last_received = self.loop.time()
+        """When bytes last came, by the loop's clock."""
+        self._made = made
+        self._peer_ended = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._made(transport)
+        self._recording = _RecordingTransport(transport, self.tap)
+        super().connection_made(self._recording)  # type: ignore[arg-type]
+
+    def data_received(self, data: bytes) -> None:
+        self.tap.received(data)
+        self.last_received = self.loop.time()
+        super().data_received(data)
+
+    def eof_received(self) -> None:
+        # The first FIN counts: a peer that answers ours did not end the connection.
+        self._peer_ended = not self._recording.ended_by_us
+        self.sample_tcp()
+        super().eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        how, by = how_ended(exc, self._peer_ended, self._recording.ended_by_us)
+        self.tap.ended(how, by, str(exc) if exc is not None else None)
+        super().connection_lost(exc)
+
+    def sample_tcp(self) -> None:
+        """Records the kernel's view of the connection, where there is one."""
+        info = tcpinfo.sample(self.transport.get_extra_info("socket"))
+        if info is not None:
+            self.tap.record(TcpInfoSampled, **info)
+
+    def abort(self) -> None:
+        """Cuts the connection without a close frame."""
+        self.transport.abort()
+
+
+def how_ended(exc: Exception | None, peer_fin: bool, by_us: bool) -> tuple[str, str | None]:
+    """How a transport ended and who did it, from what asyncio tells."""
+    number = exc.errno if isinstance(exc, OSError) else None
+    if isinstance(exc, ConnectionResetError | BrokenPipeError | ConnectionAbortedError):
+        return "rst", "server"
+    if isinstance(exc, TimeoutError) or number in (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH):
+        return "timeout", None
+    if peer_fin:
+        return "fin", "server"
+    if by_us:
+        return "local", "client"
+    return ("local", "client") if exc is not None else ("fin", "server")
+
+
+async def close_quietly(connection: RecordedConnection, code: int = 1000, reason: str = "") -> None:
+    """Closes a connection; a peer that does not answer within two seconds is cut off."""
+    with contextlib.suppress(Exception):
+        await connection.close(code, reason)

@@ -1,0 +1,357 @@
+"""The backend's HTTP side: login, refresh, bots, sessions, chat, history, health; every exchange is recorded.
+
+``HttpApi`` holds the tokens and is the only one that does. They are announced to the recorder's redactor the moment
+they are known, and never appear in an error or an event.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote, urlencode, urlsplit
+
+import httpx
+
+from chatkit.client.opening import is_loopback
+from chatkit.errors import AuthError, ChatkitError, ConnectFailed, InvalidInput
+from chatkit.events import HealthChecked, HttpAnswered, HttpFailed, HttpRequested, TokenChanged
+from chatkit.policy.token import read_claims, token_state
+from chatkit.profile import DEFAULT, Profile, dig
+from chatkit.recorder import Recorder
+from chatkit.redact import guard_logs
+
+
+class HttpStatusError(ChatkitError):
+    """The backend answered a call with an error; ``status`` and ``retry_after`` (seconds) are facts of the answer."""
+
+    def __init__(self, what: str, *, status: int, retry_after: float | None, got: str | None, where: str) -> None:
+        super().__init__(what, got=got, where=where)
+        self.status, self.retry_after = status, retry_after
+
+
+class HttpApi:
+    """One backend's HTTP API.
+
+    Args:
+        url: base URL, ``http://`` or ``https://``; ``ws`` and ``wss`` are taken as such.
+        profile: the contract.
+        recorder: where exchanges are recorded.
+        token: access token.
+        refresh_token: what gets another one.
+        proxy: whether proxies of the environment are used; never for loopback addresses.
+
+    Use it as an async context manager, or call :meth:`aclose`. Cancelling a call closes its HTTP connection; whether
+    the server acted on it is then unknown.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        recorder: Recorder,
+        profile: Profile = DEFAULT,
+        token: str | None = None,
+        refresh_token: str | None = None,
+        proxy: bool = True,
+    ) -> None:
+        self.base = base_url(url)
+        self.profile = profile
+        self._recorder = recorder
+        self._token: str | None = None
+        self._refresh: str | None = None
+        self._exchanges = itertools.count(1)
+        guard_logs(recorder.redactor)
+        trust = proxy and not is_loopback(urlsplit(self.base).hostname)
+        self._client = httpx.AsyncClient(base_url=self.base, trust_env=trust, timeout=profile.client.connect_timeout)
+        if token:
+            self._keep(token, refresh_token, "set")
+        elif refresh_token:
+            recorder.redactor.add(refresh_token)
+            self._refresh = refresh_token
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Closes idle HTTP connections."""
+        await self._client.aclose()
+
+    # Tokens
+
+    @property
+    def has_token(self) -> bool:
+        """Whether there is an access token."""
+        return self._token is not None
+
+    @property
+    def can_refresh(self) -> bool:
+        """Whether another token could be had without asking the user."""
+        return self._refresh is not None
+
+    @property
+    def token_claims(self) -> Any:
+        """Times in the access token, ``None`` if it has none; see :func:`chatkit.policy.token.read_claims`."""
+        return read_claims(self._token) if self._token else None
+
+    def token_words(self) -> str:
+        """The access token's state in words."""
+        return token_state(self._token, time.time())
+
+    def set_token(self, token: str, refresh_token: str | None = None) -> None:
+        """Uses another access token from now on."""
+        self._keep(token, refresh_token or self._refresh, "set")
+
+    def _keep(self, token: str, refresh: str | None, how: str) -> None:
+        self._recorder.redactor.add(token)
+        self._recorder.redactor.add(refresh)
+        self._token, self._refresh = token, refresh
+        claims = read_claims(token)
+        self._recorder.record(TokenChanged, how=how, expires=claims.exp if claims else None)
+
+    def socket_url(self, bot: str | None) -> str:
+        """The WebSocket URL of a bot, or of the notifications for ``None``; carries the token where it belongs."""
+        paths = self.profile.paths
+        path = paths.notifications_socket if bot is None else paths.chat_socket.format(bot_id=quote(bot, safe=""))
+        url = "ws" + self.base.removeprefix("http") + path
+        if self.profile.auth.socket == "query" and self._token is not None:
+            url += ("&" if "?" in path else "?") + urlencode({self.profile.auth.parameter: self._token})
+        return url
+
+    def socket_headers(self) -> list[tuple[str, str]]:
+        """Extra request fields of the upgrade."""
+        if self.profile.auth.socket == "header" and self._token is not None:
+            return [("Authorization", f"Bearer {self._token}")]
+        return []
+
+    # Calls
+
+    async def login(self, user: str, password: str) -> None:
+        """Gets tokens for a user.
+
+        Raises:
+            AuthError: refused.
+            ConnectFailed: no answer.
+        """
+        self._recorder.redactor.add(password)
+        path = self.profile.paths.login
+        body = {"username": user, "password": password}
+        await self._fetch_tokens(path, body, "login", "check user name and password")
+
+    async def refresh(self) -> None:
+        """Gets another access token with the refresh token.
+
+        Raises:
+            AuthError: there is none, or it was refused.
+            ConnectFailed: no answer.
+        """
+        if self._refresh is None:
+            raise AuthError("there is no refresh token", remedy="log in again, or give a new token")
+        body = {"refresh_token": self._refresh}
+        await self._fetch_tokens(self.profile.paths.refresh, body, "refresh", "log in again")
+
+    async def _fetch_tokens(self, path: str, body: Mapping[str, str], purpose: str, remedy: str) -> None:
+        try:
+            answer = await self.call("POST", path, purpose, json=body, bearer=False)
+        except HttpStatusError as error:
+            raise AuthError(
+                f"the {purpose} was refused", refused_by=f"POST {path}", got=f"HTTP {error.status}", remedy=remedy
+            ) from None
+        token = answer.get("access_token") if isinstance(answer, dict) else None
+        if not isinstance(token, str):
+            raise AuthError(f"the {purpose} brought no access_token", refused_by=f"POST {path}")
+        refresh = answer.get("refresh_token")
+        self._keep(token, refresh if isinstance(refresh, str) else self._refresh, purpose)
+
+    async def bot(self, bot: str) -> dict[str, Any]:
+        """What the backend says of a bot; raises :class:`HttpStatusError` with 401, 403 or 404 where it refuses."""
+        path = self.profile.paths.bot.format(bot_id=quote(bot, safe=""))
+        answer = await self.call("GET", path, "bot")
+        return answer if isinstance(answer, dict) else {}
+
+    async def bots(self) -> list[tuple[str, str]]:
+        """Ids and names of the bots, empty where the profile names no such call."""
+        if self.profile.paths.bots is None:
+            return []
+        answer = await self.call("GET", self.profile.paths.bots, "bots")
+        rows = answer if isinstance(answer, list) else []
+        return [
+            (str(row["id"]), str(row.get("name", row["id"]))) for row in rows if isinstance(row, dict) and "id" in row
+        ]
+
+    async def new_session(self, bot: str, title: str | None = None) -> str | None:
+        """Starts a session; its id."""
+        path = self.profile.paths.sessions.format(bot_id=quote(bot, safe=""))
+        answer = await self.call("POST", path, "session", json={"title": title} if title else {})
+        return str(answer["id"]) if isinstance(answer, dict) and "id" in answer else None
+
+    async def chat(self, bot: str, text: str, session: str | None) -> tuple[str, str | None]:
+        """Sends a user's message; the reply's text and the session's id."""
+        path = self.profile.paths.chat.format(bot_id=quote(bot, safe=""))
+        body = {"message": text} | ({"session_id": session} if session else {})
+        answer = await self.call("POST", path, "chat", json=body, timeout=self.profile.client.http_timeout)
+        reply = dig(answer, self.profile.fields.http_reply)
+        found = dig(answer, self.profile.fields.http_session)
+        return str(reply) if reply is not None else "", str(found) if found is not None else session
+
+    async def history(self, session: str) -> list[dict[str, Any]]:
+        """The messages of a session, oldest first."""
+        path = self.profile.paths.history.format(session_id=quote(session, safe=""))
+        answer = await self.call("GET", path, "history")
+        rows = answer.get("messages") if isinstance(answer, dict) else answer
+        return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+    async def health(self, method: str, timeout: float) -> HealthChecked:
+        """One look at the health endpoint, recorded and returned; never raises for an unhealthy or absent backend."""
+        began = time.monotonic()
+        status, error = None, None
+        try:
+            response = await self._client.request(method, self.profile.paths.health, timeout=timeout)
+            status = response.status_code
+        except httpx.HTTPError as failure:
+            error = self._words(failure)
+        facts: dict[str, Any] = {
+            "method": method,
+            "healthy": status is not None and 200 <= status < 300,
+            "seconds": round(time.monotonic() - began, 6),
+            "status": status,
+            "error": error,
+        }
+        self._recorder.record(HealthChecked, **facts)
+        return HealthChecked(id="", at=self._recorder.now(), **facts)
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        purpose: str,
+        *,
+        json: Any = None,
+        bearer: bool = True,
+        timeout: float | None = None,
+    ) -> Any:
+        """One exchange, recorded; the decoded JSON of a 2xx answer.
+
+        Raises:
+            HttpStatusError: another status.
+            ConnectFailed: no answer: refused, unreachable, timed out after ``timeout`` seconds.
+        """
+        answer = await self.exchange(method, path, purpose, json=json, bearer=bearer, timeout=timeout)
+        if not answer.is_success:
+            raise HttpStatusError(
+                f"the backend answered {purpose} with HTTP {answer.status_code}",
+                status=answer.status_code,
+                retry_after=retry_after(answer),
+                got=self._detail(answer),
+                where=f"{method} {path}",
+            )
+        try:
+            return answer.json()
+        except ValueError:
+            raise HttpStatusError(
+                f"the backend answered {purpose} with something that is not JSON",
+                status=answer.status_code,
+                retry_after=None,
+                got=self._detail(answer),
+                where=f"{method} {path}",
+            ) from None
+
+    async def exchange(
+        self,
+        method: str,
+        path: str,
+        purpose: str,
+        *,
+        json: Any = None,
+        bearer: bool = True,
+        timeout: float | None = None,
+    ) -> httpx.Response:
+        """One exchange, recorded; the answer whatever its status. Raises as :meth:`call` where none comes."""
+        exchange = str(next(self._exchanges))
+        headers = {"Authorization": f"Bearer {self._token}"} if bearer and self._token else {}
+        common = {"exchange": exchange, "purpose": purpose, "method": method}
+        self._recorder.record(HttpRequested, url=self.base + path, **common)
+        began = time.monotonic()
+        options: dict[str, Any] = {"timeout": timeout} if timeout is not None else {}
+        try:
+            response = await self._client.request(method, path, json=json, headers=headers, **options)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            words = self._words(error)
+            took = round(time.monotonic() - began, 6)
+            self._recorder.record(HttpFailed, error=words, seconds=took, **common)
+            stage = "tcp" if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) else "upgrade"
+            raise ConnectFailed(
+                f"no answer to {purpose}: {words}",
+                target=self._recorder.redactor.text(self.base + path),
+                stage=stage,
+                remedy="check that the backend runs and the URL is right",
+            ) from None
+        self._recorder.record(
+            HttpAnswered,
+            status=response.status_code,
+            seconds=round(time.monotonic() - began, 6),
+            retry_after=retry_after(response),
+            detail=None if response.is_success else self._detail(response),
+            **common,
+        )
+        return response
+
+    def _words(self, error: Exception) -> str:
+        if isinstance(error, httpx.TimeoutException):
+            return "timed out"
+        return self._recorder.redactor.text(str(error) or type(error).__name__)
+
+    def _detail(self, response: httpx.Response) -> str | None:
+        return self._recorder.redactor.prefix(response.content[:300]).decode("utf-8", "replace").strip() or None
+
+
+def base_url(url: str) -> str:
+    """The base URL with an HTTP scheme and no trailing slash.
+
+    Raises:
+        InvalidInput: not a URL of a backend.
+    """
+    parts = urlsplit(url.strip())
+    schemes = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+    if parts.scheme not in schemes or not parts.netloc:
+        raise InvalidInput(
+            "this is no URL of a backend",
+            expected="http://host:port or https://host",
+            got=url if parts.scheme in schemes else f"the scheme {parts.scheme or 'none'!r}",
+            where="url",
+        )
+    try:
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise InvalidInput("the URL cannot be read", expected="http://host:port", got=str(error), where="url") from None
+    if not host or parts.query or parts.fragment:
+        raise InvalidInput(
+            "the URL is more than a base",
+            expected="http://host:port[/prefix], without query",
+            where="url",
+            remedy="leave the path of the WebSocket and the token out: profile and token= hold them",
+        )
+    return f"{schemes[parts.scheme]}://{parts.netloc}{parts.path.rstrip('/')}"
+
+
+def retry_after(response: httpx.Response) -> float | None:
+    """``Retry-After`` in seconds (RFC 9110, section 10.2.3: seconds or a date)."""
+    value = response.headers.get("Retry-After")
+    if value is None:
+        return None
+    if value.isdigit():
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())

@@ -1,0 +1,281 @@
+"""Opening a recorded connection: DNS, TCP, TLS and the upgrade, one by one, each an event or a sentence of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import socket
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.proxy import get_proxy
+from websockets.uri import parse_uri
+
+from chatkit.client.connection import RecordedConnection
+from chatkit.errors import ConnectFailed, InvalidInput
+from chatkit.events import AttemptFailed, AttemptStarted, NameResolved, TcpConnected, TlsEstablished
+from chatkit.policy.reconnect import Loss, explain
+from chatkit.recorder import Recorder, WireTap
+
+Address = tuple[int, Any]
+"""Address family and socket address, as ``getaddrinfo`` gives them."""
+Resolver = Callable[[str, int], Awaitable[Sequence[Address]]]
+
+
+async def resolve(host: str, port: int) -> list[Address]:
+    """The system's resolver; raises ``socket.gaierror``."""
+    infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [(family, address) for family, _, _, _, address in infos]
+
+
+class Attempt:
+    """What an attempt has reached so far; readable while it runs, so that a time-out can say where it struck."""
+
+    def __init__(self, tap: WireTap) -> None:
+        self.tap = tap
+        self.stage = "dns"
+
+
+async def open_connection(
+    url: str,
+    recorder: Recorder,
+    *,
+    attempt: int = 0,
+    headers: Sequence[tuple[str, str]] = (),
+    origin: str | None = None,
+    compression: str | None = "deflate",
+    subprotocols: Sequence[str] | None = None,
+    max_size: int | None = 1 << 20,
+    proxy: bool = True,
+    timeout: float | None = 10.0,
+    ping_interval: float | None = None,
+    ssl_context: ssl.SSLContext | None = None,
+    resolver: Resolver = resolve,
+) -> RecordedConnection:
+    """Opens a recorded WebSocket connection.
+
+    Args:
+        url: ``ws://`` or ``wss://``.
+        recorder: where its events go; URL and headers are redacted there.
+        attempt: retries before this one, for the record.
+        headers: extra request fields.
+        origin: value of the ``Origin`` header, ``None`` for no such header.
+        compression: ``deflate`` offers permessage-deflate (RFC 7692), ``None`` offers nothing.
+        subprotocols: values of ``Sec-WebSocket-Protocol``, preferred first.
+        max_size: largest message accepted, bytes; a larger one makes us close with 1009.
+        proxy: whether proxies of the environment are used; never for loopback addresses.
+        timeout: seconds for all steps together; ``None`` waits for ever.
+        ping_interval: seconds between RFC 6455 pings of the library; ``None`` sends none.
+        ssl_context: for ``wss``; the default verifies the chain and the name.
+        resolver: looks names up.
+
+    Raises:
+        InvalidInput: not a WebSocket URL.
+        ConnectFailed: a step failed; its ``stage`` says which.
+
+    Cancelling closes the socket and loses nothing but the connection. The reader is always drained: the library's
+    queue is unbounded, because a debugger that stops reading would be the cause.
+    """
+    check_url(url)
+    tap = recorder.wire()
+    shown = recorder.redactor.text(url)
+    used_proxy = _find_proxy(url) if proxy else None
+    tap.record(
+        AttemptStarted,
+        url=shown,
+        attempt=attempt,
+        proxy=recorder.redactor.text(used_proxy) if used_proxy else None,
+    )
+    progress = Attempt(tap)
+    options: dict[str, Any] = {
+        "origin": origin,
+        "compression": compression,
+        "subprotocols": subprotocols,
+        "additional_headers": list(headers),
+        "max_size": max_size,
+        "max_queue": None,
+        "ping_interval": ping_interval,
+        "close_timeout": 2.0,
+        "open_timeout": None,
+        "proxy": used_proxy,
+    }
+    if ssl_context is not None:
+        options["ssl"] = ssl_context
+    try:
+        async with asyncio.timeout(timeout):
+            return await _walk(url, progress, options, resolver)
+    except TimeoutError:
+        detail = f"no answer within {timeout:g} s"
+        tap.record(AttemptFailed, stage=progress.stage, error=detail)
+        raise ConnectFailed(
+            f"the connection did not come about: {detail}",
+            target=shown,
+            stage=progress.stage,
+            remedy="check that the backend answers: chatkit check URL --bot B",
+        ) from None
+    except asyncio.CancelledError:
+        tap.record(AttemptFailed, stage=progress.stage, error="cancelled by us")
+        raise
+    except Exception as error:
+        failure = _explain(error, progress.stage, shown, recorder)
+        tap.record(AttemptFailed, stage=failure.stage, error=failure.what, status=failure.status)
+        raise failure from None
+
+
+def check_url(url: str) -> None:
+    """Refuses what is no WebSocket URL."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("ws", "wss"):
+        raise InvalidInput(
+            "this is no WebSocket URL",
+            expected="ws://host:port/path or wss://host/path",
+            got=f"the scheme {parts.scheme!r}" if parts.scheme else "no scheme",
+            remedy="ws for plain, wss for TLS",
+        )
+    try:
+        parse_uri(url)
+        host, _ = parts.hostname, parts.port
+    except (InvalidURI, ValueError) as error:
+        raise InvalidInput(
+            "this is no usable URL", expected="ws://host:port/path", got=str(error).partition(" isn't")[2] or str(error)
+        ) from None
+    if not host:
+        raise InvalidInput("the URL names no host", expected="ws://host:port/path", got=parts.netloc)
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether a host name or address means this machine."""
+    return host is not None and (host == "localhost" or host.startswith("127.") or host in ("::1", "0.0.0.0"))
+
+
+def _find_proxy(url: str) -> str | None:
+    uri = parse_uri(url)
+    return None if is_loopback(uri.host) else get_proxy(uri)
+
+
+async def _walk(url: str, progress: Attempt, options: dict[str, Any], resolver: Resolver) -> RecordedConnection:
+    """DNS, TCP, TLS, upgrade, one after the other."""
+    tap = progress.tap
+    sock: socket.socket | None = None
+    if options["proxy"] is None:
+        sock = await _open_socket(url, progress, resolver)
+        options["sock"] = sock
+    began = time.monotonic()
+    progress.stage = "tls" if url.startswith("wss:") else "upgrade"
+
+    def made(transport: asyncio.Transport) -> None:
+        if (tls := transport.get_extra_info("ssl_object")) is not None:
+            tap.record(TlsEstablished, seconds=round(time.monotonic() - began, 6), **_describe_tls(tls))
+        progress.stage = "upgrade"
+
+    factory = functools.partial(RecordedConnection, tap=tap, made=made)
+    try:
+        connection = await connect(url, create_connection=factory, **options)  # type: ignore[arg-type]
+    except BaseException:
+        if sock is not None:
+            sock.close()
+        raise
+    assert isinstance(connection, RecordedConnection)
+    progress.stage = "established"
+    return connection
+
+
+async def _open_socket(url: str, progress: Attempt, resolver: Resolver) -> socket.socket:
+    uri = parse_uri(url)
+    began = time.monotonic()
+    addresses = await resolver(uri.host, uri.port)
+    shown = list(dict.fromkeys(str(address[0]) for _, address in addresses))
+    if not addresses:
+        raise socket.gaierror(socket.EAI_NONAME, "no address")
+    progress.tap.record(NameResolved, host=uri.host, addresses=shown, seconds=round(time.monotonic() - began, 6))
+    progress.stage = "tcp"
+    errors: list[OSError] = []
+    for family, address in addresses:
+        began = time.monotonic()
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock.setblocking(False)
+        try:
+            await asyncio.get_running_loop().sock_connect(sock, address)
+        except OSError as error:
+            sock.close()
+            errors.append(error)
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            progress.tap.record(
+                TcpConnected,
+                local=_show(sock.getsockname()),
+                peer=_show(address),
+                seconds=round(time.monotonic() - began, 6),
+            )
+            return sock
+    raise errors[-1]
+
+
+def _show(address: Any) -> str:
+    return f"[{address[0]}]:{address[1]}" if ":" in str(address[0]) else f"{address[0]}:{address[1]}"
+
+
+def _describe_tls(tls: ssl.SSLObject) -> dict[str, Any]:
+    certificate = tls.getpeercert() or {}
+    cipher = tls.cipher()
+    not_after = certificate.get("notAfter")
+    return {
+        "version": tls.version() or "TLS",
+        "cipher": cipher[0] if cipher else "",
+        "subject": _name(certificate.get("subject")),
+        "issuer": _name(certificate.get("issuer")),
+        "not_after": ssl.cert_time_to_seconds(not_after) if isinstance(not_after, str) else None,
+    }
+
+
+def _name(parts: Any) -> str | None:
+    names = {key: value for group in parts or () for key, value in group}
+    return names.get("commonName") or names.get("organizationName")
+
+
+def _explain(error: Exception, stage: str, target: str, recorder: Recorder) -> ConnectFailed:
+    """An exception of the libraries as a sentence with its stage and what to try."""
+    fail = functools.partial(ConnectFailed, target=target)
+    cause = error.__cause__
+    refused = error if isinstance(error, InvalidStatus) else cause if isinstance(cause, InvalidStatus) else None
+    if refused is not None:
+        return _explain_refusal(refused, fail, recorder)
+    text = recorder.redactor.text(str(error)) or type(error).__name__
+    if isinstance(error, socket.gaierror):
+        return fail("the host name does not resolve", stage="dns", got=text, remedy="check the name, VPN and DNS")
+    if isinstance(error, ssl.SSLError):
+        hint = "the port speaks plain HTTP: try ws://" if "WRONG_VERSION" in text.upper() else "check the certificate"
+        return fail("the TLS handshake failed", stage="tls", got=text, remedy=hint)
+    if isinstance(error, ConnectionRefusedError):
+        remedy = "start the server, or correct host and port"
+        return fail("nobody listens there: the connection was refused", stage="tcp", remedy=remedy)
+    if isinstance(error, InvalidHandshake | EOFError | ConnectionError):
+        remedy = "check that the port speaks WebSocket (ws or wss), and any proxy in between"
+        return fail("the upgrade was not answered properly", stage=stage, got=_with_cause(error, text), remedy=remedy)
+    if isinstance(error, OSError):
+        return fail(f"the connection failed: {error.strerror or text}", stage=stage, remedy="check address and network")
+    return fail(f"the connection failed: {text}", stage=stage)
+
+
+def _with_cause(error: Exception, text: str) -> str:
+    return f"{text} ({error.__cause__})" if error.__cause__ is not None else text
+
+
+def _explain_refusal(error: InvalidStatus, fail: Callable[..., ConnectFailed], recorder: Recorder) -> ConnectFailed:
+    response = error.response
+    status = response.status_code
+    meaning = explain(Loss(stage="upgrade", status=status)).partition(": ")[2]
+    remedy = "run chatkit check, which asks the HTTP API with the same token"
+    location = response.headers.get("Location")
+    if location is not None and 300 <= status < 400:
+        meaning, remedy = f"redirected to {recorder.redactor.text(location)}", "use the final URL"
+    what = f"the upgrade was refused with HTTP {status}: {meaning}"
+    body = recorder.redactor.prefix(bytes(response.body or b"")[:300]).decode("utf-8", "replace").strip()
+    return fail(what, stage="upgrade", status=status, got=body or None, remedy=remedy)
