@@ -1,7 +1,7 @@
 """The HTTP half of the contract, as a FastAPI application.
 
-Dependencies are coroutines throughout: FastAPI would run plain functions on other threads, and the database and
-the hub belong to the loop's thread.
+Dependencies are coroutines throughout: FastAPI would run plain functions on other threads, and the database
+and the hub belong to the loop's thread.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ import inspect
 import random
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, contextmanager
+from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -116,14 +116,7 @@ async def _work(bot: Bot, ask: Ask, stream: Callable[[int, str], None]) -> str:
     if inspect.isawaitable(replying):
         return str(await replying)
     parts: list[str] = []
-    async with aclosing(_pieces(replying)) as pieces:
-        async for piece in pieces:
-            stream(len(parts), piece)
-            parts.append(piece)
-    return "".join(parts)
-
-
-async def _pieces(replying: AsyncIterator[str]) -> AsyncIterator[str]:
-    # A bot may return any async iterator; only generators can be closed, so it is wrapped in one.
     async for piece in replying:
-        yield str(piece)
+        stream(len(parts), str(piece))
+        parts.append(str(piece))
+    return "".join(parts)

@@ -1,7 +1,7 @@
 """uvicorn's WebSocket protocol with hands: it sees every frame at the socket and can end badly on purpose.
 
-ASGI shows an application no ping frames and offers no way to end a connection without a close frame; both live
-here. A plan's view of the connection (``Line.faults``) is shared with the endpoint through the ASGI scope.
+ASGI shows an application no ping frames and offers no way to end a connection without a close frame; both
+live here. A plan's view of the connection (``Line.faults``) reaches the endpoint through the ASGI scope.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Sessions and their history in SQLite.
 
-The calls run on the event loop: each touches a few rows of an indexed table and takes some 20 µs in memory. For a
-file, ``synchronous=OFF`` keeps them free of disk waits; a lab may lose its last messages in a power cut.
+The calls run on the event loop: each touches a few rows of an indexed table and takes some 20 µs in memory.
+For a file, ``synchronous=OFF`` keeps them free of disk waits; a lab may lose its last messages in a power cut.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from chatkit.lab.messages import iso
 _SCHEMA = """
 PRAGMA synchronous = OFF;
 CREATE TABLE IF NOT EXISTS sessions (
-    id TEXT PRIMARY KEY, bot_id TEXT NOT NULL, user_id TEXT NOT NULL, title TEXT NOT NULL, created_at REAL NOT NULL
+    id TEXT PRIMARY KEY, bot_id TEXT NOT NULL, user_id TEXT NOT NULL, title TEXT NOT NULL,
+    created_at REAL NOT NULL
 );
 CREATE TABLE IF NOT EXISTS messages (
     id TEXT PRIMARY KEY, session_id TEXT NOT NULL REFERENCES sessions(id), role TEXT NOT NULL,
     user_id TEXT NOT NULL, content TEXT NOT NULL, created_at REAL NOT NULL
 );
-CREATE INDEX IF NOT EXISTS messages_by_session ON messages (session_id, created_at);
+CREATE INDEX IF NOT EXISTS messages_by_session ON messages (session_id);
 """
 
 
@@ -96,7 +97,7 @@ class Store:
     def history(self, session_id: str) -> list[dict[str, Any]]:
         """The messages of a conversation, oldest first, in the shape of the HTTP API."""
         rows = self._db.execute(
-            "SELECT id, role, content, created_at FROM messages WHERE session_id = ? ORDER BY created_at, rowid",
+            "SELECT id, role, content, created_at FROM messages WHERE session_id = ? ORDER BY rowid",
             (session_id,),
         )
         return [{"id": r[0], "role": r[1], "content": r[2], "created_at": iso(r[3])} for r in rows]
