@@ -1,7 +1,7 @@
 """``chatkit VERB``: one file per verb, imported only when that verb runs.
 
-A verb's module has ``SUMMARY``, ``add_arguments(parser)`` and ``run(args) -> int``. The table below repeats the
-summaries so that ``chatkit --help`` imports none of them; a test compares the two.
+A verb's module has ``SUMMARY``, ``add_arguments(parser)`` and ``run(args) -> int``. The table below repeats
+the summaries so that ``chatkit --help`` imports none of them; a test compares the two.
 """
 
 from __future__ import annotations

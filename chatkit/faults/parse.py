@@ -164,7 +164,9 @@ def _number(parameter: Parameter, text: str) -> float | int | None:
 
 
 def _hint(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
+    known = list(known)
+    begun = [one for one in known if len(word) > 2 and one.startswith(word)]
+    close = difflib.get_close_matches(word, known, n=1) or begun
     return f"did you mean {close[0]!r}? " if close else ""
 
 

@@ -31,7 +31,7 @@ App = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 class Serving:
-    """One port with the lab behind it. Owned by one loop; :meth:`open` once, :meth:`close` as often as you like.
+    """One port with the lab behind it. Owned by one loop; opened once, closed as often as you like.
 
     Args:
         backend: what to serve.
@@ -173,7 +173,8 @@ class Serving:
     async def _settle(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
-        while (self._state.connections or self._state.tasks) and loop.time() < deadline:
+        # uvicorn's sets tell nobody when they shrink.
+        while (self._state.connections or self._state.tasks) and loop.time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         await asyncio.sleep(0)  # transports close their sockets in the callback after connection_lost
 

@@ -1,7 +1,7 @@
 """Sessions and their history in SQLite.
 
 The calls run on the event loop: each touches a few rows of an indexed table and takes some 20 µs in memory.
-For a file, ``synchronous=OFF`` keeps them free of disk waits; a lab may lose its last messages in a power cut.
+For a file, ``synchronous=OFF`` keeps them free of disk waits; a power cut may cost a lab its last messages.
 """
 
 from __future__ import annotations
