@@ -11,7 +11,7 @@ from typing import Any
 
 from chatkit.lab.messages import Message, iso
 
-OUTBOX_LIMIT = 2000
+OUTBOX_LIMIT = 500
 """Messages that may wait for one slow reader before its connection is dropped."""
 
 
