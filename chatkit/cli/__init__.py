@@ -1,0 +1,72 @@
+"""``chatkit VERB``: one file per verb, imported only when that verb runs.
+
+A verb's module has ``SUMMARY``, ``add_arguments(parser)`` and ``run(args) -> int``. The table below repeats
+the summaries so that ``chatkit --help`` imports none of them; a test compares the two.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from chatkit import __version__
+from chatkit.errors import ChatkitError
+
+VERBS: Mapping[str, str] = {
+    "lab": "run the embedded backend, with faults to choose",
+    "check": "check what works right now on the way to a chat",
+    "chat": "chat in the terminal",
+    "record": "connect as the client would, and record",
+}
+"""One line for each verb; the module is ``chatkit.cli.VERB``."""
+
+USAGE_ERROR = 2
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one verb and returns the exit code of the process."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(arguments)
+    except ChatkitError as error:
+        print(f"chatkit: {error}", file=sys.stderr)
+        return USAGE_ERROR
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _dispatch(arguments: list[str]) -> int:
+    verb = next((word for word in arguments if not word.startswith("-")), None)
+    if verb not in VERBS:
+        _outer_parser().parse_args(arguments)  # prints help or version, or ends with a usage error
+    module = _load(str(verb))
+    parser = argparse.ArgumentParser(prog=f"chatkit {verb}", description=module.SUMMARY, allow_abbrev=False)
+    module.add_arguments(parser)
+    place = arguments.index(str(verb))
+    code: int = module.run(parser.parse_args(arguments[:place] + arguments[place + 1 :]))
+    return code
+
+
+def _outer_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="chatkit", description="Finds out why a chat WebSocket drops.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"chatkit {__version__}")
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    for verb, summary in VERBS.items():
+        verbs.add_parser(verb, help=summary, add_help=False)
+    return parser
+
+
+def _load(verb: str) -> Any:
+    name = f"chatkit.cli.{verb}"
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise ChatkitError(f"this chatkit has no verb {verb!r} yet", remedy="chatkit --help") from None

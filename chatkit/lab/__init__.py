@@ -1,0 +1,8 @@
+"""The embedded backend: the contract on a real ASGI server, with faults on demand."""
+
+from __future__ import annotations
+
+from chatkit.lab.bots import Ask, Bot, BotInfo, Echo, Slow, Storyteller
+from chatkit.lab.server import LabServer, LabStats
+
+__all__ = ["Ask", "Bot", "BotInfo", "Echo", "LabServer", "LabStats", "Slow", "Storyteller"]

@@ -1,0 +1,177 @@
+"""What the lab's HTTP routes, sockets and bots share: one value holder, no I/O of its own."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from chatkit.errors import InvalidInput
+from chatkit.faults.moments import Drop, Duplicate, Sending, Started
+from chatkit.faults.parse import Fault
+from chatkit.faults.plan import FaultPlan
+from chatkit.lab.bots import Bot
+from chatkit.lab.hub import Hub
+from chatkit.lab.messages import Message
+from chatkit.lab.runner import Deed, FaultRunner
+from chatkit.lab.store import Store
+from chatkit.lab.tokens import Claims, Mint, TokenRefused
+from chatkit.lab.users import USERS, User
+
+log = logging.getLogger("chatkit.lab")
+
+
+@dataclass(slots=True, kw_only=True)
+class Counters:
+    """What happened since the start; a crash does not reset it."""
+
+    attempts: int = 0
+    """WebSocket upgrades asked for."""
+    refused: int = 0
+    """Upgrades refused, or closed at once after they were accepted."""
+    opened: int = 0
+    """Connections that were let in."""
+    ended: int = 0
+    """Of those, how many are gone."""
+    aborted: int = 0
+    """Connections that the lab ended without a close frame, on purpose."""
+    app_pings: int = 0
+    protocol_pings: int = 0
+    messages: int = 0
+    """Data messages received on sockets, pings included."""
+    ignored: int = 0
+    """Messages of unknown type."""
+    chats: int = 0
+    """Messages accepted over HTTP."""
+    crashes: int = 0
+
+
+class RateLimit:
+    """At most ``limit`` messages of one user in any ``window`` seconds; ``None`` lets everything pass."""
+
+    def __init__(self, limit: int | None, window: float) -> None:
+        self.limit, self.window = limit, window
+        self._taken: dict[str, deque[float]] = {}
+
+    def take(self, user: str, now: float) -> float:
+        """Takes one and returns 0, or returns the seconds to wait; ``now`` is monotonic."""
+        if self.limit is None:
+            return 0.0
+        taken = self._taken.setdefault(user, deque())
+        while taken and now - taken[0] >= self.window:
+            taken.popleft()
+        if len(taken) >= self.limit:
+            return self.window - (now - taken[0]) if taken else self.window
+        taken.append(now)
+        return 0.0
+
+
+class Backend:
+    """The lab's parts.
+
+    Args:
+        bots: by id.
+        mint: issues and verifies tokens.
+        plan: what goes wrong.
+        rate: the limit for chat messages.
+        reject: whether a bad token is refused ``before`` the upgrade is accepted or closed ``after`` it.
+    """
+
+    def __init__(
+        self, *, bots: Mapping[str, Bot], mint: Mint, plan: FaultPlan, rate: RateLimit, reject: str
+    ) -> None:
+        self.bots = bots
+        self.mint = mint
+        self.rate = rate
+        self.reject = reject
+        self.plan = plan
+        self.hub = Hub()
+        self.counters = Counters()
+        self.perform: Callable[[Deed], None] = lambda deed: None
+        self._store: Store | None = None
+        self._faults: FaultRunner | None = None
+        self._ordinal = 0
+
+    def open(self, database: str) -> None:
+        """Opens the database. Call on the loop's thread."""
+        self._store = Store(database)
+
+    def close(self) -> None:
+        """Closes the database and forgets pending faults; twice is fine."""
+        if self._faults is not None:
+            self._faults.close()
+        if self._store is not None:
+            self._store.close()
+
+    @property
+    def store(self) -> Store:
+        """The open database."""
+        assert self._store is not None, "open() comes first"
+        return self._store
+
+    @property
+    def faults(self) -> FaultRunner:
+        """The plan's view of the server as a whole."""
+        if self._faults is None:
+            self._faults = FaultRunner(self.plan, 0, self._do)
+        return self._faults
+
+    def start_faults(self) -> None:
+        """The server listens: what counts from its start begins."""
+        self.faults.tell(Started())
+
+    def set_faults(self, faults: Iterable[str | Fault]) -> None:
+        """Another plan; live connections keep theirs, the server changes at once."""
+        self.plan = FaultPlan(faults, self.plan.seed)
+        if self._faults is not None:
+            self._faults.close()
+            self._faults = None
+            self.start_faults()
+
+    def connection_faults(self, perform: Callable[[Deed], None]) -> FaultRunner:
+        """The plan's view of the next connection."""
+        self._ordinal += 1
+        return FaultRunner(self.plan, self._ordinal, perform)
+
+    def access_token(self, user: str, ttl: float | None = None) -> str:
+        """A fresh access token; ``ttl`` in seconds, by default what the plan or the lab says."""
+        return self.mint.issue(user, time.time(), ttl=self.plan.token_lifetime if ttl is None else ttl)
+
+    def known(self, token: str) -> tuple[User, Claims]:
+        """Whose access token this is.
+
+        Raises:
+            TokenRefused: nobody's.
+        """
+        claims = self.mint.verify(token, time.time())
+        if claims.user not in USERS:
+            raise TokenRefused("unknown user")
+        return USERS[claims.user], claims
+
+    def bot(self, bot: str) -> Bot:
+        """The bot of that id or name.
+
+        Raises:
+            InvalidInput: there is none.
+        """
+        found = self.bots.get(bot) or next((b for b in self.bots.values() if b.name == bot), None)
+        if found is None:
+            raise InvalidInput(
+                "the lab has no such bot", expected=" or ".join(self.bots), got=bot, where="bot"
+            )
+        return found
+
+    def broadcast(self, bot_id: str, message: Message, *, besides: str | None = None) -> None:
+        """To everybody on the bot, as far as the faults permit."""
+        data = message["data"]
+        moment = Sending(type=message["type"], is_typing=data.get("is_typing"), seq=data.get("seq"))
+        actions = self.faults.tell(moment)
+        if Drop() in actions:
+            return
+        for _ in range(1 + actions.count(Duplicate())):
+            self.hub.broadcast(bot_id, message, besides=besides)
+
+    def _do(self, deed: Deed) -> None:
+        self.perform(deed)

@@ -1,0 +1,205 @@
+"""uvicorn's WebSocket protocol with hands: it sees every frame at the socket and can end badly on purpose.
+
+ASGI shows an application no ping frames and offers no way to end a connection without a close frame; both
+live here. A plan's view of the connection (``Line.faults``) reaches the endpoint through the ASGI scope.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import socket
+import struct
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
+
+from uvicorn.protocols.utils import ClientDisconnected
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
+
+from chatkit.faults.moments import Abort, CloseWith, Drop, FrameKind, How, Inject, Received, Sent
+from chatkit.lab.runner import Deed, FaultRunner
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from uvicorn._types import ASGISendEvent
+    from websockets.frames import Frame
+    from websockets.http11 import Request
+
+    from chatkit.lab.backend import Backend
+
+_TYPE_LIMIT = 65_536
+"""Longer messages are not parsed for their type: no rule waits for a type in a large message."""
+_CLOSE_TIMEOUT = 2.0
+"""Seconds that the peer has to answer our close frame."""
+
+_log = logging.getLogger("chatkit.lab.wire")
+
+
+class _Redact(logging.Filter):
+    """uvicorn and websockets log the path with its query, and the query holds the token."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg = re.sub(r"(token=)[^&\s'\"]+", r"\1***", record.getMessage())
+        record.args = ()
+        return True
+
+
+_log.addFilter(_Redact())
+
+
+class Line(Protocol):
+    """What an endpoint may know of its connection."""
+
+    faults: FaultRunner
+
+    def drop(self) -> None:
+        """Ends the connection without a close frame."""
+
+
+def line_of(scope: Mapping[str, Any]) -> Line:
+    """The connection behind an ASGI scope of the lab."""
+    line: Line = scope["state"]["line"]
+    return line
+
+
+class LabProtocol(WebSocketsSansIOProtocol):
+    """One WebSocket connection of the lab."""
+
+    def __init__(self, backend: Backend, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.backend = backend
+        self.faults = backend.connection_faults(self.perform)
+        self.close_timeout = _CLOSE_TIMEOUT
+        self.logger = _log
+        self.conn.logger, self.conn.debug = _log, False
+        backend.counters.attempts += 1
+
+    # What is seen
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if hasattr(self, "scope"):
+            # The application's task was created, but cannot have run yet.
+            self.scope["state"]["line"] = self
+
+    def handle_ping(self) -> None:
+        self.backend.counters.protocol_pings += 1
+        if Drop() in self.faults.tell(Received(kind="protocol-ping")):
+            # The library has queued the pong already (RFC 6455, section 5.5.2): take it and throw it away.
+            self.conn.data_to_send()
+            return
+        super().handle_ping()
+        self.faults.tell(Sent(kind="protocol-pong"))
+
+    def handle_pong(self, event: Frame) -> None:
+        self.faults.tell(Received(kind="protocol-pong"))
+        super().handle_pong(event)
+
+    def handle_close(self, event: Frame) -> None:
+        self.faults.tell(Received(kind="close"))
+        super().handle_close(event)
+
+    def send_receive_event_to_app(self) -> None:
+        self.backend.counters.messages += 1
+        type = _type_of(self.frames) if self.curr_msg_data_type == "text" else None
+        self.backend.counters.app_pings += type == "ping"
+        kind: FrameKind = "app-ping" if type == "ping" else "data"
+        if Drop() in self.faults.tell(Received(kind=kind, type=type)):
+            self.frames = []
+            return
+        super().send_receive_event_to_app()
+
+    def send_keepalive_ping(self) -> None:
+        super().send_keepalive_ping()
+        self.faults.tell(Sent(kind="protocol-ping"))
+
+    async def send(self, message: ASGISendEvent) -> None:
+        if self.handshake_complete and (self.close_sent or self.transport.is_closing()):
+            # A fault ended the connection behind the application's back: for it the client is gone.
+            raise ClientDisconnected
+        await super().send(message)
+        if message["type"] == "websocket.send":
+            self.faults.tell(Sent(kind="data"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.faults.close()
+        super().connection_lost(exc)
+
+    # What is done
+
+    def perform(self, deed: Deed) -> None:
+        """Carries out what a plan decided."""
+        match deed:
+            case Abort(how=how):
+                self.abort(how)
+            case CloseWith(code=code, reason=reason):
+                self.close_with(code, reason)
+            case Inject():
+                self.inject(deed.text())
+
+    def drop(self) -> None:
+        """Ends the connection without a close frame, by RST."""
+        self.abort("rst")
+
+    def abort(self, how: How) -> None:
+        """Ends the TCP connection without a close frame; after the end it does nothing."""
+        if not self.transport.is_closing():
+            self.backend.counters.aborted += 1
+            abort_transport(self.transport, how)
+
+    def close_with(self, code: int, reason: str) -> None:
+        """Starts the closing handshake; after the end it does nothing."""
+        if self.close_sent or self.transport.is_closing():
+            return
+        with suppress(InvalidState):
+            self.conn.send_close(code, reason)
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.close_sent = True
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+            if self.read_paused:
+                self.read_paused = False
+                self.transport.resume_reading()
+            self.close_timer = self.loop.call_later(self.close_timeout, self.transport.close)
+
+    def inject(self, text: str) -> None:
+        """Sends a text message of which the application knows nothing."""
+        if self.close_sent or self.transport.is_closing():
+            return
+        with suppress(InvalidState):
+            self.conn.send_text(text.encode())
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.faults.tell(Sent(kind="data"))
+
+    def shutdown(self) -> None:
+        """Orderly end with the server: close 1012."""
+        if not self.transport.is_closing():
+            super().shutdown()
+
+
+def abort_transport(transport: asyncio.Transport, how: How) -> None:
+    """Ends a TCP connection at once, unsent data included.
+
+    With ``rst`` a zero linger time makes the kernel send RST. With ``fin`` the FIN is sent first: otherwise
+    unread input would turn the end into an RST (RFC 2525, section 2.17).
+    """
+    sock = transport.get_extra_info("socket")
+    with suppress(OSError):
+        if how == "rst":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        else:
+            sock.shutdown(socket.SHUT_WR)
+    transport.abort()
+
+
+def _type_of(frames: list[bytes]) -> str | None:
+    if sum(map(len, frames)) > _TYPE_LIMIT:
+        return None
+    try:
+        found = json.loads(b"".join(frames))["type"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return found if isinstance(found, str) else None

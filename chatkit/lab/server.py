@@ -1,0 +1,382 @@
+"""The lab as one object: ``async with`` on your own loop, or ``with`` on a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import html
+import time
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+
+from chatkit.errors import LabError
+from chatkit.faults.parse import Fault
+from chatkit.faults.plan import FaultPlan
+from chatkit.lab import conversation, messages
+from chatkit.lab.backend import Backend, RateLimit
+from chatkit.lab.bots import Bot, BotInfo, choose_bots
+from chatkit.lab.hub import PeerInfo
+from chatkit.lab.listener import check_loopback
+from chatkit.lab.serving import Serving
+from chatkit.lab.thread import LabThread
+from chatkit.lab.tokens import Mint
+from chatkit.lab.users import PASSWORD
+
+T = TypeVar("T")
+
+
+class LabState(Enum):
+    """Where a lab is in its life."""
+
+    NEW = "not started"
+    """Constructed; nothing runs."""
+    RUNNING = "running"
+    """The port is bound (a crash may refuse connections for a while)."""
+    CLOSED = "closed"
+    """Over for good."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabStats:
+    """A snapshot of what the lab saw; see :class:`chatkit.lab.backend.Counters` for the numbers."""
+
+    attempts: int
+    refused: int
+    opened: int
+    ended: int
+    aborted: int
+    app_pings: int
+    protocol_pings: int
+    messages: int
+    ignored: int
+    chats: int
+    crashes: int
+    peers: tuple[PeerInfo, ...]
+    """Who is connected now, oldest first."""
+
+
+class LabServer:
+    """The embedded backend: the whole contract on uvicorn and FastAPI, with faults on demand.
+
+    Nothing starts in the constructor. ``async with LabServer() as lab`` runs it on the caller's loop;
+    ``with LabServer() as lab``, or ``start()`` and ``close()``, run it on a daemon thread with its own loop:
+    that is what a notebook wants. It is closed at interpreter exit.
+
+    Args:
+        bots: :class:`Bot` objects, built-in ids (``echo``, ``storyteller``, ``slow``) or names of further
+            echo bots; ``None`` for the three built-in ones.
+        faults: texts as in ``--fault``, or :class:`Fault` values.
+        seed: decides everything random in faults and bots.
+        host: a loopback address, unless ``i_know``.
+        port: 0 for any free one.
+        i_know: permits a host that other machines reach.
+        database: a path, or ``":memory:"``.
+        access_ttl: lifetime of access tokens in seconds.
+        refresh_ttl: lifetime of refresh tokens in seconds.
+        ws_ping_interval: seconds between the server's own RFC 6455 pings; ``None`` for none.
+        ws_ping_timeout: seconds until a missing pong ends the connection with 1011; ``None`` for never.
+        rate_limit: chat messages that one user may send in ``rate_window`` seconds; ``None`` for any number.
+        rate_window: seconds.
+        reject: bad tokens and missing permissions are refused ``"before"`` the upgrade is accepted (HTTP
+            403), or closed with 4001 or 4003 ``"after"`` it.
+        secret: signs the tokens, at least 32 bytes; ``None`` for a random one.
+
+    Raises:
+        LabError: the host is not loopback.
+        InvalidInput: a fault, a bot or the secret cannot be used.
+    """
+
+    user = "ada"
+    """The default user."""
+    password = PASSWORD
+    """The password of every lab user."""
+
+    def __init__(
+        self,
+        *,
+        bots: Iterable[str | Bot] | None = None,
+        faults: Iterable[str | Fault] = (),
+        seed: int = 0,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        i_know: bool = False,
+        database: str = ":memory:",
+        access_ttl: float = 1800.0,
+        refresh_ttl: float = 604_800.0,
+        ws_ping_interval: float | None = None,
+        ws_ping_timeout: float | None = 20.0,
+        rate_limit: int | None = None,
+        rate_window: float = 60.0,
+        reject: Literal["before", "after"] = "before",
+        secret: str | None = None,
+    ) -> None:
+        check_loopback(host, i_know)
+        self._database = database
+        self._backend = Backend(
+            bots=choose_bots(bots),
+            mint=Mint(secret, access_ttl=access_ttl, refresh_ttl=refresh_ttl),
+            plan=FaultPlan(faults, seed),
+            rate=RateLimit(rate_limit, rate_window),
+            reject=reject,
+        )
+        self._serving = Serving(
+            self._backend,
+            host=host,
+            port=port,
+            ws_ping_interval=ws_ping_interval,
+            ws_ping_timeout=ws_ping_timeout,
+        )
+        self.state = LabState.NEW
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: LabThread | None = None
+
+    # Life
+
+    async def __aenter__(self) -> Self:
+        self._must_be(LabState.NEW)
+        await self._open()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._shut()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def start(self) -> Self:
+        """Runs the lab on a thread of its own and returns when it listens; again is fine.
+
+        Raises:
+            LabError: the port is taken, or the lab was closed before.
+        """
+        if self.state is LabState.RUNNING:
+            return self
+        self._must_be(LabState.NEW)
+        self._thread = LabThread(self._open, self._shut)
+        self._thread.start()
+        atexit.register(self.close)
+        return self
+
+    def close(self) -> None:
+        """Stops a lab that :meth:`start` started; connections get close 1012. Twice is fine."""
+        if self._thread is not None:
+            self._thread.stop()
+            self._thread = None
+            atexit.unregister(self.close)
+        elif self.state is LabState.RUNNING:
+            raise LabError("this lab runs on your own loop", remedy="leave its `async with` block")
+        self.state = LabState.CLOSED
+
+    async def _open(self) -> None:
+        await self._serving.open(self._database)
+        self._loop = asyncio.get_running_loop()
+        self.state = LabState.RUNNING
+
+    async def _shut(self) -> None:
+        self.state = LabState.CLOSED
+        await self._serving.close()
+
+    # What it is
+
+    @property
+    def url(self) -> str:
+        """``http://host:port``; the port is known once it runs."""
+        return f"http://{self._address()}"
+
+    @property
+    def ws_url(self) -> str:
+        """``ws://host:port``."""
+        return f"ws://{self._address()}"
+
+    @property
+    def bots(self) -> list[BotInfo]:
+        """The bots, in the order in which they were chosen."""
+        return [BotInfo(bot.id, bot.name) for bot in self._backend.bots.values()]
+
+    @property
+    def token(self) -> str:
+        """A fresh access token of the default user, another one each time."""
+        return self.token_for(self.user)
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """What goes wrong."""
+        return tuple(self._backend.plan.faults)
+
+    @property
+    def stats(self) -> LabStats:
+        """What the lab saw so far; safe from any thread."""
+        counters = self._backend.counters
+        numbers = {name: getattr(counters, name) for name in counters.__slots__}
+        return LabStats(peers=self._backend.hub.snapshot(), **numbers)
+
+    def token_for(self, user: str, ttl: float | None = None) -> str:
+        """A fresh access token.
+
+        Args:
+            user: any name; one that the lab does not know is refused later.
+            ttl: lifetime in seconds, negative for an expired one; ``None`` for the lab's own.
+        """
+        return self._backend.access_token(user, ttl)
+
+    def ready(self) -> dict[str, Any]:
+        """The ready line of ``chatkit lab``: the one place that shows the password and a token."""
+        return {
+            "ready": True,
+            "url": self.url,
+            "ws_url": self.ws_url,
+            "bots": [{"id": bot.id, "name": bot.name} for bot in self.bots],
+            "user": self.user,
+            "password": self.password,
+            "token": self.token,
+            "faults": [str(fault) for fault in self.faults],
+        }
+
+    def __repr__(self) -> str:
+        place = self.url if self.state is LabState.RUNNING else self.state.value
+        faults = ", ".join(map(str, self.faults)) or "none"
+        return f"<LabServer {place}, bots: {', '.join(bot.id for bot in self.bots)}, faults: {faults}>"
+
+    def _repr_html_(self) -> str:
+        place = self.url if self.state is LabState.RUNNING else self.state.value
+        rows = {
+            "bots": ", ".join(f"{bot.name} ({bot.id})" for bot in self.bots),
+            "faults": ", ".join(map(str, self.faults)) or "none",
+            "connections": str(len(self._backend.hub.snapshot())),
+        }
+        cells = "".join(f"<br>{name}: {html.escape(text)}" for name, text in rows.items())
+        return f"<div><b>chatkit lab</b> {html.escape(place)}{cells}</div>"
+
+    # What one can do to it while it runs, from any thread
+
+    def set_faults(self, faults: Iterable[str | Fault]) -> None:
+        """Another set of faults: for connections opened from now on, and for the server as a whole at once.
+
+        Raises:
+            InvalidInput: a text that is no fault; the old ones stay.
+        """
+        wanted = FaultPlan(faults).faults
+        self._now(lambda: self._backend.set_faults(wanted))
+
+    def cut(self, how: Literal["fin", "rst", "close"] = "fin", *, code: int = 1012, reason: str = "") -> None:
+        """Ends every WebSocket now: without a close frame, or with ``close`` and that code."""
+        if how == "close":
+            self._now(lambda: self._serving.close_all(code, reason))
+        else:
+            self._now(lambda: self._serving.cut(how))
+
+    async def say(
+        self, user: str, bot: str, text: str, *, session_id: str | None = None, answer: bool = False
+    ) -> str:
+        """Lets a user speak to a bot as if over HTTP; others on the bot get a ``chat_message``.
+
+        Args:
+            user: who speaks.
+            bot: id or name.
+            text: what is said.
+            session_id: an existing conversation; ``None`` begins one.
+            answer: let the bot reply, and wait for it.
+
+        Returns:
+            the id of the conversation.
+
+        Raises:
+            InvalidInput: no such bot.
+            LabError: no such conversation, or the lab does not run.
+        """
+
+        async def speak() -> str:
+            found = self._backend.bot(bot)
+            known = self._backend.store.session(session_id) if session_id else None
+            if session_id and known is None:
+                raise LabError("there is no such conversation", got=session_id)
+            session = known or conversation.begin(self._backend, user, found)
+            if answer:
+                await conversation.answer(self._backend, user, found, text, session)
+            else:
+                conversation.tell(self._backend, user, found, text, session)
+            return session.id
+
+        return await self._there(speak)
+
+    async def typing(self, user: str, bot: str, on: bool = True) -> None:
+        """Shows a user typing (or no longer) to the others on the bot."""
+
+        async def show() -> None:
+            found = self._backend.bot(bot)
+            indicator = messages.typing(
+                bot_id=found.id, user_id=user, username=user, is_typing=on, at=time.time()
+            )
+            self._backend.broadcast(found.id, indicator, besides=user)
+
+        await self._there(show)
+
+    async def push(self, bot: str | None, message: dict[str, Any]) -> int:
+        """Sends any message to everybody on a bot (``None``: on the notifications endpoint).
+
+        Returns:
+            the number of connections it was sent to.
+        """
+
+        async def send() -> int:
+            bot_id = None if bot is None else self._backend.bot(bot).id
+            return self._backend.hub.broadcast(bot_id, message)
+
+        return await self._there(send)
+
+    # How it gets there
+
+    async def _there(self, action: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        loop = self._running_loop()
+        if loop is asyncio.get_running_loop():
+            return await action()
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(action(), loop))
+
+    def _now(self, action: Callable[[], None]) -> None:
+        if self.state is LabState.NEW:
+            action()
+        elif self._running_loop() is _current_loop():
+            action()
+        else:
+            _call(self._running_loop(), action)
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        self._must_be(LabState.RUNNING)
+        assert self._loop is not None
+        return self._loop
+
+    def _address(self) -> str:
+        if not self._serving.address:
+            raise LabError(
+                "the lab has no address yet", got=self.state.value, remedy="start() it, or use `with` it"
+            )
+        return self._serving.address
+
+    def _must_be(self, state: LabState) -> None:
+        if self.state is not state:
+            remedy = "make a new LabServer" if self.state is LabState.CLOSED else "use `with`, or start() it"
+            raise LabError(
+                "the lab cannot do that now", expected=state.value, got=self.state.value, remedy=remedy
+            )
+
+
+def _current_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _call(loop: asyncio.AbstractEventLoop, action: Callable[[], None]) -> None:
+    async def run() -> None:
+        action()
+
+    asyncio.run_coroutine_threadsafe(run(), loop).result(timeout=10)

@@ -1,0 +1,106 @@
+"""``chatkit lab`` as a process."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+from websockets.sync.client import connect
+
+from chatkit import cli
+from chatkit.faults import CATALOGUE
+from chatkit.lab import LabServer
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, object]]]:
+    """A lab process and its ready line; killed if the test leaves it running."""
+    command = [sys.executable, "-W", "error", "-m", "chatkit", "lab", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield process, json.loads(process.stdout.readline())
+        finally:
+            process.kill()
+
+
+def test_the_ready_line_is_enough_to_chat() -> None:
+    """URL, bots and token as promised; Ctrl-C ends it with 130 and without a traceback, sockets open or not."""
+    with running("--bot", "echo", "--bot", "<b>Mine</b>", "--fault", "stuck-typing", "--seed", "3") as (
+        lab,
+        ready,
+    ):
+        assert ready["ready"] is True
+        assert ready["bots"] == [{"id": "echo", "name": "Echo"}, {"id": "b-mine-b", "name": "<b>Mine</b>"}]
+        assert ready["faults"] == ["stuck-typing"]
+        headers = {"Authorization": f"Bearer {ready['token']}"}
+        assert httpx.get(f"{ready['url']}/api/bots/echo", headers=headers, trust_env=False).status_code == 200
+        login = {"username": ready["user"], "password": ready["password"]}
+        assert httpx.post(f"{ready['url']}/api/auth/login", json=login, trust_env=False).status_code == 200
+        with connect(f"{ready['ws_url']}/api/ws/chat/echo?token={ready['token']}", proxy=None) as ws:
+            assert json.loads(ws.recv())["type"] == "connection_established"
+            lab.send_signal(signal.SIGINT)
+            out, err = lab.communicate(timeout=10)
+    assert (lab.returncode, out) == (130, "")
+    assert "Traceback" not in err
+    assert "eyJ" not in err
+
+
+def test_sigterm_is_an_orderly_end() -> None:
+    """Exit code 0."""
+    with running() as (lab, ready):
+        assert [bot["id"] for bot in ready["bots"]] == ["echo", "storyteller", "slow"]
+        lab.terminate()
+        _, err = lab.communicate(timeout=10)
+    assert lab.returncode == 0
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragment"),
+    [
+        (["--fault", "idle-timeut:timeout=1"], "did you mean 'idle-timeout'"),
+        (["--fault", "idle-timeout"], "needs the key 'timeout'"),
+        (["--host", "0.0.0.0"], "--i-know"),
+        (["--port", "70000"], "no port"),
+        (["--port", "-1"], "no port"),
+    ],
+)
+def test_what_cannot_work(arguments, fragment, capsys) -> None:
+    """Exit code 2 and the remedy on stderr, nothing on stdout."""
+    assert cli.main(["lab", *arguments]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert fragment in shown.err
+
+
+def test_a_taken_port(capsys) -> None:
+    """Named in the message."""
+    with LabServer() as lab:
+        port = lab.url.rsplit(":", 1)[1]
+        assert cli.main(["lab", "--port", port]) == 2
+    assert f"port {port} is taken" in capsys.readouterr().err
+
+
+def test_list_faults(capsys) -> None:
+    """Every id with its keys, for people."""
+    assert cli.main(["lab", "--list-faults"]) == 0
+    shown = capsys.readouterr().out
+    assert all(kind.signature() in shown and kind.summary in shown for kind in CATALOGUE.values())
+
+
+def test_list_faults_as_json(capsys) -> None:
+    """One document, for machines."""
+    assert cli.main(["lab", "--list-faults", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["schema"] == "chatkit.faults/1"
+    assert [fault["id"] for fault in document["faults"]] == list(CATALOGUE)
+    idle = next(fault for fault in document["faults"] if fault["id"] == "idle-timeout")
+    assert idle["parameters"][0]["required"] is True
+    assert "protocol-ping" in idle["parameters"][1]["allowed"]

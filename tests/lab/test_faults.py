@@ -1,0 +1,309 @@
+"""Every fault of the catalogue, seen on the wire by a real client."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from pathlib import Path
+
+import httpx
+import jwt
+import pytest
+import websockets
+
+from chatkit.faults import CATALOGUE
+from chatkit.lab import Storyteller
+
+
+def ending(ended: websockets.ConnectionClosed) -> str:
+    """``close 1001``, ``fin`` or ``rst``: by the close frame if one came, else by what the socket said."""
+    if ended.rcvd is not None:
+        return f"close {ended.rcvd.code}"
+    return {"ConnectionResetError": "rst", "EOFError": "fin"}[type(ended.__cause__).__name__]
+
+
+@pytest.mark.parametrize("how", ["rst", "fin"])
+@pytest.mark.parametrize("kind", ["app", "protocol"])
+async def test_early_ping_abort(house, how, kind) -> None:
+    """Either ping inside the window is fatal; the pong still comes before the end."""
+    ada = await (await house(f"early-ping-abort:window=5,delay=0.05,how={how}")).enter()
+    if kind == "app":
+        await ada.tell("ping", timestamp="t")
+        assert (await ada.hear())["type"] == "pong"
+    else:
+        await asyncio.wait_for(await ada.ws.ping(), 2)
+    assert ending(await ada.end()) == how
+
+
+async def test_a_ping_after_the_window_is_harmless(house) -> None:
+    """So is any other message inside it."""
+    ada = await (await house("early-ping-abort:window=0.1,delay=0")).enter()
+    await ada.tell("session_sync", data={"session_id": "s"})
+    assert (await ada.hear())["type"] == "session_synced"
+    await asyncio.sleep(0.12)
+    assert await ada.pong() == []
+    assert await ada.pong() == []
+
+
+@pytest.mark.parametrize(("how", "seen"), [("fin", "fin"), ("rst", "rst"), ("close", "close 1001")])
+@pytest.mark.parametrize("fault", ["idle-timeout:timeout=0.15", "max-lifetime:age=0.15"])
+async def test_timers_end_a_silent_connection(house, fault, how, seen) -> None:
+    """In each of the three ways."""
+    ada = await (await house(f"{fault},how={how}")).enter()
+    assert ending(await ada.end()) == seen
+
+
+@pytest.mark.parametrize(
+    ("counts", "keeper", "lives"),
+    [
+        ("any", "app", True),
+        ("any", "protocol", True),
+        ("app-ping", "app", True),
+        ("app-ping", "protocol", False),
+        ("protocol-ping", "protocol", True),
+        ("protocol-ping", "app", False),
+        ("data-frames", "app", True),
+        ("data-frames", "protocol", False),
+        ("outbound", "app", True),
+        ("inbound", "unanswered", False),
+        ("outbound", "unanswered", True),
+    ],
+)
+async def test_what_keeps_an_idle_connection_alive(house, counts, keeper, lives) -> None:
+    """Only activity of the counted kind; directions are seen from the client."""
+    ada = await (await house(f"idle-timeout:timeout=0.4,counts={counts}")).enter()
+    try:
+        for _ in range(7):
+            await asyncio.sleep(0.08)
+            match keeper:
+                case "app":
+                    await ada.tell("ping", timestamp="t")
+                case "unanswered":
+                    await ada.tell("dance")
+                case _:
+                    await ada.ws.ping()
+        await ada.tell("ping", timestamp="last")
+        while (await ada.hear("pong"))["timestamp"] != "last":
+            pass
+        alive = True
+    except websockets.ConnectionClosed:
+        alive = False
+    assert alive is lives
+
+
+async def test_max_lifetime_ignores_traffic(house) -> None:
+    """A busy connection dies as well."""
+    ada = await (await house("max-lifetime:age=0.3")).enter()
+
+    async def chatter() -> None:
+        while True:
+            await ada.tell("ping", timestamp="t")
+            await ada.hear("pong")
+            await asyncio.sleep(0.02)
+
+    with pytest.raises(websockets.ConnectionClosed):
+        await chatter()
+
+
+async def test_server_crash(house) -> None:
+    """All sockets end by FIN, the port refuses, then the same port serves again and the history is there."""
+    home = await house("server-crash:after=0.5,gap=0.4")
+    ada, grace = await home.enter(), await home.enter("grace", "slow")
+    session = (await ada.chat("echo", "before")).json()["session_id"]
+    assert [ending(await person.end()) for person in (ada, grace)] == ["fin", "fin"]
+    with pytest.raises(httpx.ConnectError):
+        await home.client().get("/health")
+    async with asyncio.timeout(5):
+        while True:
+            try:
+                back = await home.enter()
+                break
+            except OSError:
+                await asyncio.sleep(0.05)
+    history = await back.http.get(f"/api/conversations/sessions/{session}/messages")
+    assert [m["content"] for m in history.json()] == ["before", "before"]
+    assert home.lab.stats.crashes == 1
+
+
+async def test_a_crash_cuts_an_answer_short_without_a_traceback(house, caplog) -> None:
+    """The HTTP call ends without a response, the log stays quiet."""
+    home = await house("server-crash:after=0.2,gap=0.1")
+    http = home.client(home.lab.token)
+    with pytest.raises(httpx.RemoteProtocolError):
+        await http.post("/api/conversations/bots/slow/chat", json={"message": "x"})
+    assert "Traceback" not in caplog.text
+
+
+async def test_auth_rejected_before(house) -> None:
+    """HTTP 403 on the upgrade; the API refuses the same token; health and login do not mind."""
+    home = await house("auth-rejected")
+    with pytest.raises(websockets.InvalidStatus) as refused:
+        await home.enter()
+    assert refused.value.response.status_code == 403
+    assert (await home.client(home.lab.token).get("/api/bots/echo")).status_code == 401
+    assert (await home.client().get("/health")).status_code == 200
+
+
+async def test_auth_rejected_after(house) -> None:
+    """Accepted, then 4001, and no greeting."""
+    ada = await (await house("auth-rejected:when=after")).enter(greeted=False)
+    with pytest.raises(websockets.ConnectionClosed) as ended:
+        await ada.ws.recv()
+    assert ending(ended.value) == "close 4001"
+
+
+async def test_token_expired(house) -> None:
+    """Tokens say so themselves; at exp the connection ends with 4001 and the token opens nothing more."""
+    home = await house("token-expired:after=0.4")
+    token = home.lab.token
+    exp = jwt.decode(token, options={"verify_signature": False, "verify_exp": False})["exp"]
+    async with home.socket(token) as ws:
+        assert json.loads(await ws.recv())["type"] == "connection_established"
+        with pytest.raises(websockets.ConnectionClosed) as ended:
+            await ws.recv()
+    assert ending(ended.value) == "close 4001"
+    assert time.time() >= exp - 0.05
+    await asyncio.sleep(0.06)
+    with pytest.raises(websockets.InvalidStatus):
+        await home.socket(token)
+    assert (await home.client(token).get("/api/bots/echo")).status_code == 401
+    await home.enter()
+
+
+async def test_no_established_message(house) -> None:
+    """Silence after the upgrade, but the rest works."""
+    ada = await (await house("no-established-message")).enter(greeted=False)
+    assert await ada.pong() == []
+
+
+async def test_slow_reply(house) -> None:
+    """Pings are answered while the bot is late."""
+    ada = await (await house("slow-reply:delay=0.3")).enter()
+    waiting = asyncio.ensure_future(ada.chat("echo", "x"))  # noqa: TID251 - the test is its owner
+    await ada.hear("typing_indicator")
+    assert await ada.pong() == []
+    assert not waiting.done()
+    assert (await waiting).json()["processing_time"] >= 0.29
+
+
+async def test_duplicate_delivery(house) -> None:
+    """The same message twice on one socket."""
+    ada = await (await house("duplicate-delivery")).enter()
+    await ada.chat("echo", "x")
+    assert await ada.hear("chat_response") == await ada.hear("chat_response")
+    assert await ada.pong() == []
+
+
+async def test_stuck_typing(house) -> None:
+    """True, and never false: the bot's and a collaborator's."""
+    home = await house("stuck-typing")
+    ada, grace = await home.enter(), await home.enter("grace")
+    await grace.tell("typing", data={"is_typing": True})
+    await grace.tell("typing", data={"is_typing": False})
+    await grace.pong()
+    await ada.chat("echo", "x")
+    heard = await ada.hear_until("chat_response")
+    flags = [m["data"]["is_typing"] for m in heard if m["type"] == "typing_indicator"]
+    assert flags == [True, True]
+
+
+async def test_lost_reply(house) -> None:
+    """HTTP has the answer, the socket never hears of it."""
+    ada = await (await house("lost-reply")).enter()
+    assert (await ada.chat("echo", "x")).json()["message"] == "x"
+    assert await ada.pong() == ["typing_indicator", "typing_indicator"]
+
+
+async def test_lost_reply_shares_replay(house) -> None:
+    """The same seed loses the same replies, another seed others."""
+
+    async def arrived(seed: int) -> list[str]:
+        ada = await (await house("lost-reply:share=0.5", seed=seed)).enter()
+        for n in range(16):
+            await ada.chat("echo", str(n))
+        await ada.tell("ping", timestamp="t")
+        heard = await ada.hear_until("pong")
+        return [m["data"]["content"] for m in heard if m["type"] == "chat_response"]
+
+    once = await arrived(1)
+    assert 0 < len(once) < 16
+    assert await arrived(1) == once
+    assert await arrived(2) != once
+
+
+async def test_invalid_json(house) -> None:
+    """One frame that is no JSON; the connection lives on."""
+    ada = await (await house("invalid-json:after=0.05")).enter()
+    with pytest.raises(json.JSONDecodeError):
+        await ada.hear()
+    assert await ada.pong() == []
+
+
+async def test_big_frame(house) -> None:
+    """A message of exactly that size; a client with a limit closes with 1009 itself."""
+    home = await house("big-frame:size=2000000,after=0.05")
+    roomy, narrow = await home.enter(max_size=None), await home.enter("grace")
+    assert len(await roomy.ws.recv()) == 2_000_000
+    assert await roomy.pong() == []
+    ended = await narrow.end()
+    assert ended.sent.code == 1009
+
+
+async def test_health_down(house) -> None:
+    """503, and the chat works."""
+    home = await house("health-down")
+    ada = await home.enter()
+    assert (await ada.http.get("/health")).status_code == 503
+    assert (await ada.chat("echo", "x")).status_code == 200
+
+
+async def test_server_error(house) -> None:
+    """1011 on that type, not on others; the process lives."""
+    home = await house("server-error:on=session_sync")
+    ada = await home.enter()
+    assert await ada.pong() == []
+    await ada.tell("session_sync", data={"session_id": "s"})
+    assert ending(await ada.end()) == "close 1011"
+    assert (await ada.http.get("/health")).status_code == 200
+
+
+async def test_no_pong(house) -> None:
+    """The application's pings are ignored, the library's are answered."""
+    ada = await (await house("no-pong")).enter()
+    await ada.tell("ping", timestamp="t")
+    await ada.tell("session_sync", data={"session_id": "s"})
+    assert (await ada.hear())["type"] == "session_synced"
+    await asyncio.wait_for(await ada.ws.ping(), 2)
+
+
+async def test_no_pong_of_either_kind(house) -> None:
+    """The connection lives, both pings go unanswered."""
+    ada = await (await house("no-pong:kind=both")).enter()
+    await ada.tell("ping", timestamp="t")
+    pong = await ada.ws.ping()
+    await ada.tell("session_sync", data={"session_id": "s"})
+    assert (await ada.hear())["type"] == "session_synced"
+    assert not pong.done()
+
+
+async def test_chunk_gap(house) -> None:
+    """One number is missing, the final text is whole."""
+    ada = await (await house("chunk-gap:seq=2", bots=[Storyteller(duration=0.05)])).enter(bot="storyteller")
+    answer = await ada.chat("storyteller", "x")
+    heard = await ada.hear_until("chat_response")
+    numbers = [m["data"]["seq"] for m in heard if m["type"] == "chat_response_chunk"]
+    assert numbers == [0, 1, *range(3, numbers[-1] + 1)]
+    assert heard[-1]["data"]["content"] == answer.json()["message"]
+
+
+async def test_faults_compose(house) -> None:
+    """Two at once on one connection."""
+    ada = await (await house("no-established-message", "max-lifetime:age=0.1,how=rst")).enter(greeted=False)
+    assert ending(await ada.end()) == "rst"
+
+
+def test_every_fault_is_tested_here() -> None:
+    """A new entry of the catalogue needs a test on the wire."""
+    source = Path(__file__).read_text(encoding="utf-8")
+    assert [id for id in CATALOGUE if f'"{id}' not in source] == []
