@@ -106,9 +106,9 @@ class Redactor:
         if not self.suspicious(data):
             return data
         mark = MARK.encode()
+        data = _JWT.sub(_describe_jwt, data)
         for secret in self._secrets:
             data = data.replace(secret, mark)
-        data = _JWT.sub(_describe_jwt, data)
         data = _QUERY.sub(rb"\1" + mark, data)
         data = _JSON.sub(rb"\1" + mark, data)
         data = _BEARER.sub(rb"\1" + mark, data)

@@ -188,17 +188,22 @@ class Conversation:
                 GapDetected, connection=connection, message_id=message_id or "", expected=expected, got=got
             )
         message = outcome.message
-        if message is not None and message.role == "user" and message.via == "local":
-            self._recorder.record(
-                DeliveryChanged, delivery=message.key, state=str(message.state), because=message.because
-            )
         if outcome.delivery is not None:
             self._settle(outcome.delivery)
+        elif message is not None and message.via == "local":
+            self._note(message)
         self._changed("message")
 
+    def _note(self, message: ChatMessage, via: str | None = None) -> None:
+        self._recorder.record(
+            DeliveryChanged, delivery=message.key, state=str(message.state), via=via, because=message.because
+        )
+
     def _settle(self, key: str) -> None:
+        """Our message has its reply."""
         future = self._replies.pop(key, None)
         answer = self._ledger.answer(key)
+        self._note(self._ledger.message(key), answer[1] if answer is not None else None)
         if future is not None and not future.done() and answer is not None:
             text, via = answer
             future.set_result(Reply(text=text, via=via))

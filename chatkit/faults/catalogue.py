@@ -78,8 +78,7 @@ class FaultKind:
             "cause": self.cause,
             "signature": self.signature(),
             "parameters": [
-                {key: getattr(p, key) for key in keys} | {"required": p.default is None}
-                for p in self.parameters
+                {key: getattr(p, key) for key in keys} | {"required": p.default is None} for p in self.parameters
             ],
         }
 
@@ -147,9 +146,7 @@ _ENTRIES = (
         summary="every token is refused, by the WebSocket and by the HTTP API",
         cause="auth-rejected",
         parameters=(
-            _choice(
-                "when", "before: HTTP 403 on the upgrade; after: accepted, then close 4001", "before", "after"
-            ),
+            _choice("when", "before: HTTP 403 on the upgrade; after: accepted, then close 4001", "before", "after"),
         ),
     ),
     FaultKind(
@@ -225,9 +222,7 @@ _ENTRIES = (
         id="server-error",
         summary="the handler fails on the first message of one type: close 1011",
         cause="server-error",
-        parameters=(
-            Parameter(name="on", type="text", default="typing", doc="the message type that it cannot handle"),
-        ),
+        parameters=(Parameter(name="on", type="text", default="typing", doc="the message type that it cannot handle"),),
     ),
     FaultKind(
         id="no-pong",
@@ -240,9 +235,7 @@ _ENTRIES = (
         summary="streaming leaves out one sequence number",
         cause="out-of-order",
         parameters=(
-            Parameter(
-                name="seq", type="int", default=2, maximum=1e6, doc="the sequence number that is never sent"
-            ),
+            Parameter(name="seq", type="int", default=2, maximum=1e6, doc="the sequence number that is never sent"),
         ),
     ),
 )

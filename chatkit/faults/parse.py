@@ -70,9 +70,7 @@ def parse_fault(text: str) -> Fault:
         if not equals:
             raise _invalid(f"{pair!r} is no parameter", spelled, kind, expected="key=value", got=pair)
         if key in given:
-            raise _invalid(
-                f"the key {key!r} is given twice", spelled, kind, expected="every key once", got=pair
-            )
+            raise _invalid(f"the key {key!r} is given twice", spelled, kind, expected="every key once", got=pair)
         given[key] = value
     return _build(kind, given, spelled)
 
@@ -174,6 +172,4 @@ def _invalid(
     what: str, spelled: str, kind: FaultKind, *, expected: str, got: str | None = None, hint: str = ""
 ) -> InvalidInput:
     remedy = f"{hint}write {kind.signature()}"
-    return InvalidInput(
-        what, expected=expected, got=got or spelled, where=f"fault {spelled!r}", remedy=remedy
-    )
+    return InvalidInput(what, expected=expected, got=got or spelled, where=f"fault {spelled!r}", remedy=remedy)

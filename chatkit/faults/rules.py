@@ -126,9 +126,7 @@ def token_expired(fault: Fault, memory: Memory, moment: Moment, now: float, chan
     return memory, ()
 
 
-def no_established_message(
-    fault: Fault, memory: Memory, moment: Moment, now: float, chance: Chance
-) -> Answer:
+def no_established_message(fault: Fault, memory: Memory, moment: Moment, now: float, chance: Chance) -> Answer:
     """Only the greeting is missing."""
     return memory, (Drop(),) if moment == Sending(type="connection_established") else ()
 

@@ -79,9 +79,7 @@ class Backend:
         reject: whether a bad token is refused ``before`` the upgrade is accepted or closed ``after`` it.
     """
 
-    def __init__(
-        self, *, bots: Mapping[str, Bot], mint: Mint, plan: FaultPlan, rate: RateLimit, reject: str
-    ) -> None:
+    def __init__(self, *, bots: Mapping[str, Bot], mint: Mint, plan: FaultPlan, rate: RateLimit, reject: str) -> None:
         self.bots = bots
         self.mint = mint
         self.rate = rate
@@ -158,9 +156,7 @@ class Backend:
         """
         found = self.bots.get(bot) or next((b for b in self.bots.values() if b.name == bot), None)
         if found is None:
-            raise InvalidInput(
-                "the lab has no such bot", expected=" or ".join(self.bots), got=bot, where="bot"
-            )
+            raise InvalidInput("the lab has no such bot", expected=" or ".join(self.bots), got=bot, where="bot")
         return found
 
     def broadcast(self, bot_id: str, message: Message, *, besides: str | None = None) -> None:

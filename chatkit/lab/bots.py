@@ -119,9 +119,7 @@ _STORY = (
 def _pieces(story: str, words_each: int = 3) -> list[str]:
     words = story.split(" ")
     starts = range(0, len(words), words_each)
-    return [
-        " ".join(words[n : n + words_each]) + (" " if n + words_each < len(words) else "") for n in starts
-    ]
+    return [" ".join(words[n : n + words_each]) + (" " if n + words_each < len(words) else "") for n in starts]
 
 
 BUILT_IN: dict[str, type[Bot]] = {"echo": Echo, "storyteller": Storyteller, "slow": Slow}

@@ -40,9 +40,7 @@ async def answer(backend: Backend, user: str, bot: Bot, text: str, session: Sess
     message_id = uuid.uuid4().hex
 
     def stream(seq: int, delta: str) -> None:
-        piece = messages.chunk(
-            bot_id=bot.id, message_id=message_id, session_id=session.id, seq=seq, delta=delta
-        )
+        piece = messages.chunk(bot_id=bot.id, message_id=message_id, session_id=session.id, seq=seq, delta=delta)
         backend.broadcast(bot.id, piece)
 
     with _typing(backend, bot):
@@ -69,9 +67,7 @@ def tell(backend: Backend, user: str, bot: Bot, text: str, session: Session) -> 
     """Stores a user's message and shows it to the collaborators; returns its id."""
     message_id, at = uuid.uuid4().hex, time.time()
     backend.counters.chats += 1
-    backend.store.add_message(
-        id=message_id, session_id=session.id, role="user", user_id=user, content=text, at=at
-    )
+    backend.store.add_message(id=message_id, session_id=session.id, role="user", user_id=user, content=text, at=at)
     message = messages.chat(
         "user",
         bot_id=bot.id,

@@ -16,9 +16,7 @@ def iso(at: float) -> str:
 def established(*, user: str, connection_id: str, bot_id: str | None, bot_name: str | None) -> Message:
     """The first message; without a bot it is that of the notifications endpoint."""
     data: Message = {"user_id": user, "connection_id": connection_id}
-    data |= (
-        {"connection_type": "notifications"} if bot_id is None else {"bot_id": bot_id, "bot_name": bot_name}
-    )
+    data |= {"connection_type": "notifications"} if bot_id is None else {"bot_id": bot_id, "bot_name": bot_name}
     return {"type": "connection_established", "data": data}
 
 

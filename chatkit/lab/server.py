@@ -273,9 +273,7 @@ class LabServer:
         else:
             self._now(lambda: self._serving.cut(how))
 
-    async def say(
-        self, user: str, bot: str, text: str, *, session_id: str | None = None, answer: bool = False
-    ) -> str:
+    async def say(self, user: str, bot: str, text: str, *, session_id: str | None = None, answer: bool = False) -> str:
         """Lets a user speak to a bot as if over HTTP; others on the bot get a ``chat_message``.
 
         Args:
@@ -312,9 +310,7 @@ class LabServer:
 
         async def show() -> None:
             found = self._backend.bot(bot)
-            indicator = messages.typing(
-                bot_id=found.id, user_id=user, username=user, is_typing=on, at=time.time()
-            )
+            indicator = messages.typing(bot_id=found.id, user_id=user, username=user, is_typing=on, at=time.time())
             self._backend.broadcast(found.id, indicator, besides=user)
 
         await self._there(show)
@@ -355,17 +351,13 @@ class LabServer:
 
     def _address(self) -> str:
         if not self._serving.address:
-            raise LabError(
-                "the lab has no address yet", got=self.state.value, remedy="start() it, or use `with` it"
-            )
+            raise LabError("the lab has no address yet", got=self.state.value, remedy="start() it, or use `with` it")
         return self._serving.address
 
     def _must_be(self, state: LabState) -> None:
         if self.state is not state:
             remedy = "make a new LabServer" if self.state is LabState.CLOSED else "use `with`, or start() it"
-            raise LabError(
-                "the lab cannot do that now", expected=state.value, got=self.state.value, remedy=remedy
-            )
+            raise LabError("the lab cannot do that now", expected=state.value, got=self.state.value, remedy=remedy)
 
 
 def _current_loop() -> asyncio.AbstractEventLoop | None:

@@ -144,9 +144,7 @@ class Serving:
     async def _listen(self) -> None:
         assert self._socket is not None, "bound before it listens"
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            self._connection, sock=self._socket, backlog=self._config.backlog
-        )
+        self._server = await loop.create_server(self._connection, sock=self._socket, backlog=self._config.backlog)
 
     def _connection(self) -> asyncio.Protocol:
         if self._closing or self._down:

@@ -171,9 +171,7 @@ def _answer(
             )
             backend.broadcast(bot.id, indicator, besides=peer.user)
         case "session_sync":
-            synced = messages.session_synced(
-                session_id=data.get("session_id"), bot_id=peer.bot_id, at=time.time()
-            )
+            synced = messages.session_synced(session_id=data.get("session_id"), bot_id=peer.bot_id, at=time.time())
             peer.post(synced)
         case _:
             backend.counters.ignored += 1

@@ -72,9 +72,7 @@ class Store:
     def add_session(self, *, bot_id: str, user_id: str, title: str, at: float) -> Session:
         """Begins a conversation."""
         session = Session(id=uuid.uuid4().hex, bot_id=bot_id, user_id=user_id, title=title, created_at=at)
-        self._db.execute(
-            "INSERT INTO sessions VALUES (?, ?, ?, ?, ?)", (session.id, bot_id, user_id, title, at)
-        )
+        self._db.execute("INSERT INTO sessions VALUES (?, ?, ?, ?, ?)", (session.id, bot_id, user_id, title, at))
         return session
 
     def session(self, id: str) -> Session | None:
@@ -86,13 +84,9 @@ class Store:
             return None
         return Session(id=row[0], bot_id=row[1], user_id=row[2], title=row[3], created_at=row[4])
 
-    def add_message(
-        self, *, id: str, session_id: str, role: str, user_id: str, content: str, at: float
-    ) -> None:
+    def add_message(self, *, id: str, session_id: str, role: str, user_id: str, content: str, at: float) -> None:
         """Appends to a history."""
-        self._db.execute(
-            "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?)", (id, session_id, role, user_id, content, at)
-        )
+        self._db.execute("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?)", (id, session_id, role, user_id, content, at))
 
     def history(self, session_id: str) -> list[dict[str, Any]]:
         """The messages of a conversation, oldest first, in the shape of the HTTP API."""

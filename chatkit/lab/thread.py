@@ -17,9 +17,7 @@ class LabThread:
     A notebook's kernel keeps its own loop on the main thread; a blocked cell does not block this one.
     """
 
-    def __init__(
-        self, opening: Callable[[], Awaitable[None]], closing: Callable[[], Awaitable[None]]
-    ) -> None:
+    def __init__(self, opening: Callable[[], Awaitable[None]], closing: Callable[[], Awaitable[None]]) -> None:
         self._opening, self._closing = opening, closing
         self._opened: Future[None] = Future()
         self._stop = asyncio.Event()

@@ -223,7 +223,8 @@ class Ledger:
         self._reply(request, text, "websocket")
         if not self._via_socket:
             message = self._change(message.key, also_via="http")
-        return Outcome(message=message, delivery=request.key)
+        twice = None if self._via_socket else "reply-of-request"
+        return Outcome(message=message, delivery=request.key, suppressed=twice)
 
     def other(self, text: str, message_id: str | None, session_id: str | None, author: str, at: float) -> Outcome:
         """Another user's message came."""
