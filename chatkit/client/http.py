@@ -103,6 +103,10 @@ class HttpApi:
         """Times in the access token, ``None`` if it has none; see :func:`chatkit.policy.token.read_claims`."""
         return read_claims(self._token) if self._token else None
 
+    def reveal_token(self) -> str | None:
+        """The access token itself, for handing it to another part of chatkit; never for showing."""
+        return self._token
+
     def token_words(self) -> str:
         """The access token's state in words."""
         return token_state(self._token, time.time())
