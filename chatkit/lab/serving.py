@@ -62,6 +62,8 @@ class Serving:
             interface="asgi3",
             log_config=None,
             access_log=False,
+            # Longer than clients keep idle connections (httpx: 5 s), so that no request meets a closing one.
+            timeout_keep_alive=60,
             proxy_headers=False,
         )
         self._state = ServerState()

@@ -31,7 +31,7 @@ def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, 
 
 
 def test_the_ready_line_is_enough_to_chat() -> None:
-    """URL, bots and token as promised; Ctrl-C ends it with 130 and without a traceback, sockets open or not."""
+    """URL, bots and token as promised; Ctrl-C ends it with 130, an open socket or not."""
     with running("--bot", "echo", "--bot", "<b>Mine</b>", "--fault", "stuck-typing", "--seed", "3") as (
         lab,
         ready,
