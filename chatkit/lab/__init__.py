@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chatkit.lab.bots import Ask, Bot, BotInfo, Echo, Slow, Storyteller
-from chatkit.lab.server import LabServer, LabStats
+from chatkit.lab.server import LabServer
+from chatkit.lab.stats import LabStats
 
 __all__ = ["Ask", "Bot", "BotInfo", "Echo", "LabServer", "LabStats", "Slow", "Storyteller"]
