@@ -72,6 +72,16 @@ class BackgroundChat:
         return self.client.messages
 
     @property
+    def url(self) -> str:
+        """Base URL of the backend."""
+        return self.client.api.base
+
+    @property
+    def token(self) -> str | None:
+        """The access token in use, for handing it to another call; do not print it."""
+        return self.client.api.reveal_token()
+
+    @property
     def recorder(self) -> Recorder:
         """Where the events go; hand it to a timeline to watch it grow."""
         return self.client.recorder
