@@ -6,6 +6,7 @@ they are known, and never appear in an error or an event.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 from collections.abc import Mapping
@@ -24,6 +25,10 @@ from chatkit.policy.token import read_claims, token_state
 from chatkit.profile import DEFAULT, Profile, dig
 from chatkit.recorder import Recorder
 from chatkit.redact import guard_logs
+
+_CODING = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+MAX_BODY = 16 << 20
+"""Bytes of an answer that are read at most, after decompression; a longer one counts as no answer."""
 
 
 class HttpStatusError(ChatkitError):
@@ -65,6 +70,8 @@ class HttpApi:
         self._token: str | None = None
         self._refresh: str | None = None
         self._exchanges = itertools.count(1)
+        self.server_ahead: float | None = None
+        """Seconds that the server's clock is ahead of ours, by the last ``Date`` header, which counts whole seconds."""
         guard_logs(recorder.redactor)
         trust = proxy and not is_loopback(urlsplit(self.base).hostname)
         self._client = httpx.AsyncClient(base_url=self.base, trust_env=trust, timeout=profile.client.connect_timeout)
@@ -219,7 +226,7 @@ class HttpApi:
         began = time.monotonic()
         status, error = None, None
         try:
-            response = await self._client.request(method, self.profile.paths.health, timeout=timeout)
+            response = await self._request(method, self.profile.paths.health, timeout=timeout)
             status = response.status_code
         except httpx.HTTPError as failure:
             error = self._words(failure)
@@ -287,7 +294,7 @@ class HttpApi:
         began = time.monotonic()
         options: dict[str, Any] = {"timeout": timeout} if timeout is not None else {}
         try:
-            response = await self._client.request(method, path, json=json, headers=headers, **options)
+            response = await self._request(method, path, json=json, headers=headers, **options)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             words = self._words(error)
             took = round(time.monotonic() - began, 6)
@@ -309,6 +316,25 @@ class HttpApi:
         )
         return response
 
+    async def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """A whole answer, not longer than :data:`MAX_BODY`: what a server sends is never taken without a bound."""
+        async with self._client.stream(method, path, **options) as response:
+            self._compare_clocks(response.headers.get("Date"))
+            body = bytearray()
+            async for piece in response.aiter_bytes():
+                body += piece
+                if len(body) > MAX_BODY:
+                    raise httpx.ReadError(f"the answer is longer than {MAX_BODY:,} bytes")
+        # The body is decoded already, so the fields that describe its coding no longer hold.
+        fields = [(name, value) for name, value in response.headers.multi_items() if name not in _CODING]
+        return httpx.Response(response.status_code, headers=fields, content=bytes(body), request=response.request)
+
+    def _compare_clocks(self, date: str | None) -> None:
+        with contextlib.suppress(ValueError, OverflowError):
+            if date is not None:
+                # A Date is cut to the second: the middle of that second is the best guess.
+                self.server_ahead = parsedate_to_datetime(date).timestamp() + 0.5 - time.time()
+
     def _words(self, error: Exception) -> str:
         if isinstance(error, httpx.TimeoutException):
             return "timed out"
@@ -324,8 +350,11 @@ def base_url(url: str) -> str:
     Raises:
         InvalidInput: not a URL of a backend.
     """
-    parts = urlsplit(url.strip())
     schemes = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+    try:
+        parts = urlsplit(url.strip())
+    except ValueError as error:
+        raise InvalidInput("the URL cannot be read", expected="http://host:port", got=str(error), where="url") from None
     if parts.scheme not in schemes or not parts.netloc:
         raise InvalidInput(
             "this is no URL of a backend",
@@ -344,7 +373,12 @@ def base_url(url: str) -> str:
             where="url",
             remedy="leave the path of the WebSocket and the token out: profile and token= hold them",
         )
-    return f"{schemes[parts.scheme]}://{parts.netloc}{parts.path.rstrip('/')}"
+    base = f"{schemes[parts.scheme]}://{parts.netloc}{parts.path.rstrip('/')}"
+    try:
+        httpx.URL(base)
+    except httpx.InvalidURL as error:
+        raise InvalidInput("the URL cannot be read", expected="http://host:port", got=str(error), where="url") from None
+    return base
 
 
 def retry_after(response: httpx.Response) -> float | None:
