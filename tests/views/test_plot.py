@@ -7,13 +7,13 @@ import sys
 
 import numpy as np
 import pytest
+from builders import HEADER, event, incident_trace, trace
 
 from chatkit.errors import InvalidInput
 from chatkit.events import AttemptFailed, Opened, TransportEnded
 from chatkit.trace import TraceBuilder
 from chatkit.views import plot
 from chatkit.views.palette import DARK, LIGHT, THEMES
-from tests.builders import HEADER, event, incident_trace, trace
 
 
 def texts(figure):

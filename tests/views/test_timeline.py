@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from builders import HEADER, Script, event, incident_trace, split, trace
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,7 +34,6 @@ from chatkit.trace import Trace, TraceBuilder
 from chatkit.views.palette import Shape, Tone
 from chatkit.views.sheet import Cursor, Delta, Label, Layout
 from chatkit.views.timeline import TimelineBuilder, lay_out
-from tests.builders import HEADER, Script, event, incident_trace, split, trace
 
 
 def shapes(layout: Layout, shape: Shape) -> list[int]:
