@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import anywidget
 import ipywidgets
@@ -21,10 +21,12 @@ from chatkit.client.background import BackgroundChat, connect
 from chatkit.client.engine import engine
 from chatkit.errors import ChatkitError, InvalidInput
 from chatkit.events import LoopLagged
-from chatkit.preflight import Check, CheckReport, check
 from chatkit.profile import Profile
 from chatkit.views.console import Facts, empty, view
 from chatkit.widgets.explorer import TimelineExplorer
+
+if TYPE_CHECKING:
+    from chatkit.preflight import Check, CheckReport
 
 STATIC = Path(__file__).parent / "static"
 PUSH_INTERVAL = 0.1
@@ -207,6 +209,8 @@ class Console(ipywidgets.VBox):  # type: ignore[misc]
             self._chat.client.typing()
 
     async def _on_check(self, content: dict[str, Any]) -> None:
+        from chatkit.preflight import check
+
         lines: list[dict[str, Any]] = []
 
         def show(line: Check) -> None:
