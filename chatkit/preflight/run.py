@@ -1,0 +1,377 @@
+"""Does the steps of the pre-flight check: in a row as far as each needs the one before, together where none does.
+
+    url → dns → tcp → tls → ┬ health-get → health-head
+                            └ login → ┬ token (waits for an answer's Date)
+                                      ├ bot
+                                      └ upgrade → established → pings → close
+
+A step whose predecessor failed is not tried. Every step is bounded, and all of them share one budget.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+
+from chatkit.client.connection import RecordedConnection
+from chatkit.client.http import HttpApi, base_url
+from chatkit.client.opening import Resolver, explain_failure, find_proxy, resolve
+from chatkit.errors import ChatkitError, ConnectFailed, InvalidInput
+from chatkit.preflight import judge
+from chatkit.preflight.judge import Answer, Line, ms
+from chatkit.preflight.reach import Place
+from chatkit.preflight.report import TITLES, Check, CheckReport
+from chatkit.preflight.show import clean
+from chatkit.preflight.talk import Talk
+from chatkit.profile import Profile
+from chatkit.profile import load as load_profile
+from chatkit.recorder import Recorder
+
+STEP_LIMIT = 2.0
+"""Seconds that one step may take."""
+BUDGET = 2.8
+"""Seconds for all steps together, pings not counted; what is used up leaves the later steps :data:`LEAST` each."""
+LEAST = 0.4
+
+Listener = Callable[[Check], None]
+Work = Callable[[], Awaitable[Line]]
+_SILENT = {
+    "dns": "check the resolver, VPN and network",
+    "tcp": "check address, port and firewall: what swallows packets answers nothing",
+    "tls": "check that the port speaks TLS, and what stands in front of it",
+    "health-get": "the port is open but nothing answers: the server is blocked, or speaks another protocol",
+    "login": "look at the backend's log",
+    "bot": "look at the backend's log",
+}
+_SOCKET = ("upgrade", "established", "ping-application", "ping-protocol", "close")
+
+
+async def check(
+    url: str,
+    *,
+    bot: str,
+    token: str | None = None,
+    user: str | None = None,
+    password: str | None = None,
+    profile: Profile | str | Path | None = None,
+    pings: bool = False,
+    proxy: bool = True,
+    recorder: Recorder | None = None,
+    on_check: Listener | None = None,
+    resolver: Resolver = resolve,
+) -> CheckReport:
+    """What works right now on the way to a chat; it sends no chat message.
+
+    Takes at most about 3 seconds, whatever hangs; with ``pings`` the profile's stabilisation delay (5 s by default)
+    and the pongs come on top.
+
+    Args:
+        url: base URL of the backend; a wrong one is the first line of the report, not an exception.
+        bot: the bot's id.
+        token: access token (JWT).
+        user, password: log in with these; the token of the login is used then.
+        profile: the backend's contract; a :class:`Profile` or the path of a TOML file.
+        pings: whether to wait and send one application ping and one RFC 6455 ping.
+        proxy: whether proxies of the environment are used; never for loopback addresses.
+        recorder: where the events go; the caller closes it. A new one, in memory, when not given.
+        on_check: called on this loop with each line as soon as it is finished; lines that do not depend on each
+            other finish in any order, the report has them in the order of :func:`plan`.
+        resolver: looks names up.
+
+    Raises:
+        InvalidInput: no bot is named, or a user without a password.
+        ProfileError: the profile cannot be used.
+
+    Cancelling closes what is open and loses the lines that were not finished.
+    """
+    if not bot:
+        raise InvalidInput("no bot is named", expected="a bot's id", where="bot")
+    if (user is None) != (password is None):
+        raise InvalidInput("a login needs both user and password", where="user, password")
+    login = (user, password) if user is not None and password is not None else None
+    steps = Preflight(
+        url,
+        bot=bot,
+        token=token,
+        login=login,
+        profile=load_profile(profile),
+        pings=pings,
+        proxy=proxy,
+        recorder=recorder or Recorder(),
+        on_check=on_check or (lambda check: None),
+        resolver=resolver,
+    )
+    return await steps.run()
+
+
+def plan(url: str, *, login: bool) -> tuple[str, ...]:
+    """The ids of the lines that a check of ``url`` has, in their order."""
+    tls = url.strip().lower().startswith(("https:", "wss:"))
+    absent = ({"tls"} if not tls else set()) | ({"login"} if not login else set())
+    return tuple(id for id in TITLES if id not in absent)
+
+
+class Preflight:
+    """One check; see :func:`check`."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        bot: str,
+        token: str | None,
+        login: tuple[str, str] | None,
+        profile: Profile,
+        pings: bool,
+        proxy: bool,
+        recorder: Recorder,
+        on_check: Listener,
+        resolver: Resolver,
+    ) -> None:
+        self._url, self._bot, self._token, self._login = url, bot, token, login
+        self._profile, self._pings, self._proxy = profile, pings, proxy
+        self._recorder, self._on_check, self._resolver = recorder, on_check, resolver
+        self._plan = plan(url, login=login is not None)
+        self._done: dict[str, asyncio.Future[Check]] = {}
+        self._deadline = 0.0
+
+    async def run(self) -> CheckReport:
+        """All steps."""
+        loop = asyncio.get_running_loop()
+        self._done = {id: loop.create_future() for id in self._plan}
+        self._recorder.redactor.add(self._token)
+        self._recorder.redactor.add(self._login[1] if self._login else None)
+        began = time.monotonic()
+        self._deadline = began + BUDGET
+        try:
+            await self._all()
+        except BaseExceptionGroup as group:
+            # One defect, or a listener's exception: the caller gets it as it was raised.
+            raise group.exceptions[0] from None
+        return CheckReport(
+            target=clean(self._url, self._recorder.redactor),
+            elapsed_s=round(time.monotonic() - began, 6),
+            checks=tuple(self._done[id].result() for id in self._plan),
+        )
+
+    async def _all(self) -> None:
+        try:
+            base = base_url(self._url)
+        except InvalidInput as error:
+            summary = f"{error.what}; expected {error.expected}" if error.expected else error.what
+            summary += f", got {error.got}" if error.got is not None else ""
+            remedy = error.remedy or "give the base URL, for example http://localhost:8000"
+            self._finish("url", Line(status="fail", summary=summary, remedy=remedy))
+            return self._skip(self._plan, "the URL cannot be used")
+        async with HttpApi(
+            base, recorder=self._recorder, profile=self._profile, token=self._token, proxy=self._proxy
+        ) as api:
+            self._finish("url", Line(status="pass", summary=base))
+            blocker = await self._reach(api)
+            if blocker is not None:
+                return self._skip(self._plan, f"{TITLES[blocker]} failed")
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._health(api))
+                group.create_task(self._enter(api))
+
+    # The way there
+
+    async def _reach(self, api: HttpApi) -> str | None:
+        """DNS, TCP, TLS; the id of the one that failed."""
+        socket_url = api.socket_url(self._bot)
+        proxy = find_proxy(socket_url) if self._proxy else None
+        if proxy is not None:
+            # The proxy resolves the name and makes the connection: what we could do ourselves proves nothing.
+            self._skip(("dns", "tcp", "tls"), f"the proxy {proxy} does it (--no-proxy goes without)")
+            return None
+        place = Place(api.base, self._resolver)
+        steps: list[tuple[str, Work]] = [("dns", place.resolve), ("tcp", place.connect)]
+        if place.secure:
+            steps.append(("tls", place.shake_hands))
+        for id, work in steps:
+            if (await self._step(id, work)).status == "fail":
+                return id
+        return None
+
+    # HTTP
+
+    async def _health(self, api: HttpApi) -> None:
+        path = self._profile.paths.health
+        monitored = self._profile.client.health_method == "HEAD"
+
+        async def get() -> Line:
+            return judge.health(await self._ask_health(api, "GET"), path)
+
+        async def head() -> Line:
+            return judge.health_head(await self._ask_health(api, "HEAD"), good, monitored=monitored)
+
+        good = (await self._step("health-get", get)).status == "pass"
+        await self._step("health-head", head)
+
+    async def _ask_health(self, api: HttpApi, method: str) -> Answer:
+        limit = self._limit()
+        try:
+            async with asyncio.timeout(limit):
+                found = await api.health(method, limit)
+        except TimeoutError:
+            return Answer(error=f"none within {limit:.1f} s", seconds=limit)
+        error = f"none within {limit:.1f} s" if found.error == "timed out" else found.error
+        return Answer(status=found.status, error=error, seconds=found.seconds)
+
+    async def _enter(self, api: HttpApi) -> None:
+        login = self._login
+        if login is not None:
+
+            async def log_in() -> Line:
+                began = time.monotonic()
+                await api.login(*login)
+                return Line(status="pass", summary=f"tokens came in {ms(time.monotonic() - began)}")
+
+            if (await self._step("login", log_in)).status == "fail":
+                return self._skip(("token", "bot", *_SOCKET), "the login failed")
+        talk = Talk(api, self._bot, self._recorder, proxy=self._proxy, limit=self._limit)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._see_token(api))
+            group.create_task(self._step("bot", lambda: self._see_bot(api)))
+            group.create_task(self._socket(talk))
+
+    async def _see_token(self, api: HttpApi) -> None:
+        # Any answer carries the server's Date; both steps are bounded.
+        await self._done["health-get"]
+        bot = await self._done["bot"]
+
+        async def line() -> Line:
+            if not api.has_token:
+                return judge.no_token(bot.status, bot.details.get("http_status"))
+            return judge.token(api.token_claims, now=time.time(), ahead=api.server_ahead)
+
+        await self._step("token", line)
+
+    async def _see_bot(self, api: HttpApi) -> Line:
+        began = time.monotonic()
+        response = await api.exchange("GET", api.bot_path(self._bot), "bot", timeout=self._limit())
+        answer = Answer(
+            status=response.status_code,
+            seconds=time.monotonic() - began,
+            location=response.headers.get("Location") if response.is_redirect else None,
+        )
+        try:
+            body = response.json()
+        except (ValueError, RecursionError):
+            body = None
+        name = body.get("name") if isinstance(body, dict) else None
+        shown = name[:60] if isinstance(name, str) else None
+        return judge.bot(answer, shown, is_json=isinstance(body, dict), has_token=api.has_token)
+
+    # The socket
+
+    async def _socket(self, talk: Talk) -> None:
+        began = time.monotonic()
+        try:
+            connection = await talk.open()
+        except ConnectFailed as error:
+            took = time.monotonic() - began
+            self._finish("upgrade", await self._refused(error), took)
+            return self._skip(_SOCKET, "the upgrade failed")
+        self._finish("upgrade", talk.upgraded(connection, time.monotonic() - began), time.monotonic() - began)
+        try:
+            await self._converse(talk, connection)
+        finally:
+            connection.abort()
+
+    async def _refused(self, error: ConnectFailed) -> Line:
+        if error.status is None:
+            return Line(status="fail", summary=_join(error), remedy=error.remedy, details={"stage": error.stage})
+        token, bot = await self._done["token"], await self._done["bot"]
+        return judge.refused(
+            error.status,
+            error.what,
+            error.remedy,
+            token_bad=token.summary if token.status == "fail" else None,
+            bot_status=bot.details.get("http_status"),
+        )
+
+    async def _converse(self, talk: Talk, connection: RecordedConnection) -> None:
+        if (await self._step("established", lambda: talk.established(connection))).status == "fail":
+            self._skip(("ping-application", "ping-protocol"), "the connection was not established")
+        elif not self._pings:
+            wait = self._profile.client.stabilise
+            self._skip(
+                ("ping-application", "ping-protocol"), f"not asked for; with pings the first waits {wait:g} s", ""
+            )
+        else:
+            ended = await talk.quiet(connection)
+            if ended is not None:
+                self._finish("ping-application", ended)
+                self._skip(("ping-protocol",), "the connection ended before the first ping")
+            else:
+                await self._step("ping-application", lambda: talk.ping_application(connection), talk.patience)
+                if talk.is_open(connection):
+                    await self._step("ping-protocol", lambda: talk.ping_protocol(connection), talk.patience)
+            self._deadline = time.monotonic() + STEP_LIMIT  # the pings' time is not the budget's
+        if talk.is_open(connection):
+            await self._step("close", lambda: talk.close(connection))
+        self._skip(("ping-protocol", "close"), "the connection ended before")
+
+    # Lines
+
+    def _limit(self) -> float:
+        return max(LEAST, min(STEP_LIMIT, self._deadline - time.monotonic()))
+
+    async def _step(self, id: str, work: Work, limit: float | None = None) -> Check:
+        """One bounded step; what fails for a foreseeable reason is its line."""
+        limit = self._limit() if limit is None else limit
+        began = time.monotonic()
+        try:
+            # A hair more than the step's own limits, which have the better words.
+            async with asyncio.timeout(limit + 0.1):
+                line = await work()
+        except TimeoutError:
+            line = Line(
+                status="fail",
+                summary=f"no answer within {limit:.1f} s",
+                remedy=_SILENT.get(id, "look at the backend's log"),
+            )
+        except ChatkitError as error:
+            line = Line(status="fail", summary=_join(error), remedy=error.remedy)
+        except (OSError, UnicodeError) as error:
+            stage = id if id in ("dns", "tcp", "tls") else "upgrade"
+            failure = explain_failure(error, stage, "", self._recorder)
+            line = Line(status="fail", summary=_join(failure), remedy=failure.remedy)
+        return self._finish(id, line, time.monotonic() - began)
+
+    def _skip(self, ids: Iterable[str], because: str, remedy: str = "mend that first") -> None:
+        for id in ids:
+            if id in self._done and not self._done[id].done():
+                self._finish(
+                    id,
+                    Line(
+                        status="not-tried", summary=f"because {because}" if remedy else because, remedy=remedy or None
+                    ),
+                )
+
+    def _finish(self, id: str, line: Line, seconds: float = 0.0) -> Check:
+        redactor = self._recorder.redactor
+        if line.status != "pass" and line.status != "not-tried" and not line.remedy:
+            line = Line(
+                status=line.status, summary=line.summary, remedy="look at the backend's log", details=line.details
+            )
+        check = Check(
+            id=id,
+            title=TITLES[id],
+            status=line.status,
+            summary=clean(line.summary, redactor),
+            remedy=clean(line.remedy, redactor) if line.remedy else None,
+            details=clean(line.details, redactor),
+            seconds=round(seconds, 6),
+        )
+        self._done[id].set_result(check)
+        self._on_check(check)
+        return check
+
+
+def _join(error: ChatkitError) -> str:
+    got = f": {error.got}" if error.got is not None else ""
+    return f"{error.what}{got}"
