@@ -51,8 +51,10 @@ class Answer(Struct, frozen=True, kw_only=True):
 
 
 def ms(seconds: float) -> str:
-    """A short duration: ``4 ms``, ``1.2 s``."""
-    return f"{max(1.0, seconds * 1000):.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+    """A short duration: ``0.4 ms``, ``40 ms``, ``1.2 s``."""
+    if seconds < 0.01:
+        return f"{max(0.1, seconds * 1000):.1f} ms"
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
 def certificate(tls: dict[str, Any], seconds: float, now: float) -> Line:

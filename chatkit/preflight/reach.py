@@ -36,7 +36,9 @@ class Place:
         if not self._addresses:
             return Line(status="fail", summary=f"{self.host} has no address", remedy="check the name, VPN and DNS")
         shown = list(dict.fromkeys(str(address[0]) for _, address in self._addresses))
-        summary = f"{self.host} is {', '.join(shown[:4])} in {ms(time.monotonic() - began)}"
+        summary = f"{self.host} is {', '.join(shown[:4])}, found in {ms(time.monotonic() - began)}"
+        if shown == [self.host]:
+            summary = f"{self.host} is an address already"
         return Line(status="pass", summary=summary, details={"addresses": shown[:16]})
 
     async def connect(self) -> Line:

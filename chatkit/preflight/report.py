@@ -62,7 +62,12 @@ class Check(Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         line = f"{self.status:<9}  {self.title:<{_WIDE}}  {self.summary}"
-        return line + (f"\n{'':<{_WIDE + 13}}try: {self.remedy}" if self.remedy else "")
+        return line + (f"\n{'':<{_WIDE + 13}}try: {self.advice}" if self.advice else "")
+
+    @property
+    def advice(self) -> str | None:
+        """The remedy where it is worth a line of its own: what was not tried waits for another line's."""
+        return None if self.status == "not-tried" else self.remedy
 
 
 class CheckReport(Struct, frozen=True, kw_only=True):
@@ -117,7 +122,7 @@ class CheckReport(Struct, frozen=True, kw_only=True):
 
 
 def _row(check: Check) -> str:
-    remedy = f"<br><span style='opacity:.75'>try: {html.escape(check.remedy)}</span>" if check.remedy else ""
+    remedy = f"<br><span style='opacity:.75'>try: {html.escape(check.advice)}</span>" if check.advice else ""
     cell = "<td style='text-align:left;vertical-align:top;padding:2px 12px 2px 0"
     return (
         f"<tr>{cell};color:{_COLOURS[check.status]};white-space:nowrap'><b>{html.escape(check.status)}</b></td>"

@@ -12,39 +12,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 from chatkit.client.connection import RecordedConnection
 from chatkit.client.http import HttpApi, base_url
-from chatkit.client.opening import Resolver, explain_failure, find_proxy, resolve
-from chatkit.errors import ChatkitError, ConnectFailed, InvalidInput
+from chatkit.client.opening import Resolver, find_proxy, resolve
+from chatkit.errors import ConnectFailed, InvalidInput
 from chatkit.preflight import judge
 from chatkit.preflight.judge import Answer, Line, ms
 from chatkit.preflight.reach import Place
-from chatkit.preflight.report import TITLES, Check, CheckReport
-from chatkit.preflight.show import clean
+from chatkit.preflight.report import TITLES, CheckReport
+from chatkit.preflight.sheet import Listener, Sheet, Work, clean, sentence
 from chatkit.preflight.talk import Talk
 from chatkit.profile import Profile
 from chatkit.profile import load as load_profile
 from chatkit.recorder import Recorder
 
-STEP_LIMIT = 2.0
-"""Seconds that one step may take."""
-BUDGET = 2.8
-"""Seconds for all steps together, pings not counted; what is used up leaves the later steps :data:`LEAST` each."""
-LEAST = 0.4
-
-Listener = Callable[[Check], None]
-Work = Callable[[], Awaitable[Line]]
-_SILENT = {
-    "dns": "check the resolver, VPN and network",
-    "tcp": "check address, port and firewall: what swallows packets answers nothing",
-    "tls": "check that the port speaks TLS, and what stands in front of it",
-    "health-get": "the port is open but nothing answers: the server is blocked, or speaks another protocol",
-    "login": "look at the backend's log",
-    "bot": "look at the backend's log",
-}
 _SOCKET = ("upgrade", "established", "ping-application", "ping-protocol", "close")
 
 
@@ -134,17 +117,13 @@ class Preflight:
         self._profile, self._pings, self._proxy = profile, pings, proxy
         self._recorder, self._on_check, self._resolver = recorder, on_check, resolver
         self._plan = plan(url, login=login is not None)
-        self._done: dict[str, asyncio.Future[Check]] = {}
-        self._deadline = 0.0
+        self._sheet = Sheet(self._plan, recorder, on_check)
 
     async def run(self) -> CheckReport:
         """All steps."""
-        loop = asyncio.get_running_loop()
-        self._done = {id: loop.create_future() for id in self._plan}
         self._recorder.redactor.add(self._token)
         self._recorder.redactor.add(self._login[1] if self._login else None)
         began = time.monotonic()
-        self._deadline = began + BUDGET
         try:
             await self._all()
         except BaseExceptionGroup as group:
@@ -153,7 +132,7 @@ class Preflight:
         return CheckReport(
             target=clean(self._url, self._recorder.redactor),
             elapsed_s=round(time.monotonic() - began, 6),
-            checks=tuple(self._done[id].result() for id in self._plan),
+            checks=self._sheet.checks,
         )
 
     async def _all(self) -> None:
@@ -163,15 +142,15 @@ class Preflight:
             summary = f"{error.what}; expected {error.expected}" if error.expected else error.what
             summary += f", got {error.got}" if error.got is not None else ""
             remedy = error.remedy or "give the base URL, for example http://localhost:8000"
-            self._finish("url", Line(status="fail", summary=summary, remedy=remedy))
-            return self._skip(self._plan, "the URL cannot be used")
+            self._sheet.enter("url", Line(status="fail", summary=summary, remedy=remedy))
+            return self._sheet.skip(self._plan, "because the URL cannot be used")
         async with HttpApi(
             base, recorder=self._recorder, profile=self._profile, token=self._token, proxy=self._proxy
         ) as api:
-            self._finish("url", Line(status="pass", summary=base))
+            self._sheet.enter("url", Line(status="pass", summary=base))
             blocker = await self._reach(api)
             if blocker is not None:
-                return self._skip(self._plan, f"{TITLES[blocker]} failed")
+                return self._sheet.skip(self._plan, f"because {TITLES[blocker]} failed")
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._health(api))
                 group.create_task(self._enter(api))
@@ -184,14 +163,18 @@ class Preflight:
         proxy = find_proxy(socket_url) if self._proxy else None
         if proxy is not None:
             # The proxy resolves the name and makes the connection: what we could do ourselves proves nothing.
-            self._skip(("dns", "tcp", "tls"), f"the proxy {proxy} does it (--no-proxy goes without)")
+            self._sheet.skip(
+                ("dns", "tcp", "tls"),
+                f"because the proxy {proxy} does it",
+                "nothing, or go without the proxy: --no-proxy",
+            )
             return None
         place = Place(api.base, self._resolver)
         steps: list[tuple[str, Work]] = [("dns", place.resolve), ("tcp", place.connect)]
         if place.secure:
             steps.append(("tls", place.shake_hands))
         for id, work in steps:
-            if (await self._step(id, work)).status == "fail":
+            if (await self._sheet.step(id, work)).status == "fail":
                 return id
         return None
 
@@ -207,11 +190,11 @@ class Preflight:
         async def head() -> Line:
             return judge.health_head(await self._ask_health(api, "HEAD"), good, monitored=monitored)
 
-        good = (await self._step("health-get", get)).status == "pass"
-        await self._step("health-head", head)
+        good = (await self._sheet.step("health-get", get)).status == "pass"
+        await self._sheet.step("health-head", head)
 
     async def _ask_health(self, api: HttpApi, method: str) -> Answer:
-        limit = self._limit()
+        limit = self._sheet.limit()
         try:
             async with asyncio.timeout(limit):
                 found = await api.health(method, limit)
@@ -229,29 +212,29 @@ class Preflight:
                 await api.login(*login)
                 return Line(status="pass", summary=f"tokens came in {ms(time.monotonic() - began)}")
 
-            if (await self._step("login", log_in)).status == "fail":
-                return self._skip(("token", "bot", *_SOCKET), "the login failed")
-        talk = Talk(api, self._bot, self._recorder, proxy=self._proxy, limit=self._limit)
+            if (await self._sheet.step("login", log_in)).status == "fail":
+                return self._sheet.skip(("token", "bot", *_SOCKET), "because the login failed")
+        talk = Talk(api, self._bot, self._recorder, proxy=self._proxy, limit=self._sheet.limit)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._see_token(api))
-            group.create_task(self._step("bot", lambda: self._see_bot(api)))
+            group.create_task(self._sheet.step("bot", lambda: self._see_bot(api)))
             group.create_task(self._socket(talk))
 
     async def _see_token(self, api: HttpApi) -> None:
         # Any answer carries the server's Date; both steps are bounded.
-        await self._done["health-get"]
-        bot = await self._done["bot"]
+        await self._sheet.line("health-get")
+        bot = await self._sheet.line("bot")
 
         async def line() -> Line:
             if not api.has_token:
                 return judge.no_token(bot.status, bot.details.get("http_status"))
             return judge.token(api.token_claims, now=time.time(), ahead=api.server_ahead)
 
-        await self._step("token", line)
+        await self._sheet.step("token", line)
 
     async def _see_bot(self, api: HttpApi) -> Line:
         began = time.monotonic()
-        response = await api.exchange("GET", api.bot_path(self._bot), "bot", timeout=self._limit())
+        response = await api.exchange("GET", api.bot_path(self._bot), "bot", timeout=self._sheet.limit())
         answer = Answer(
             status=response.status_code,
             seconds=time.monotonic() - began,
@@ -273,9 +256,9 @@ class Preflight:
             connection = await talk.open()
         except ConnectFailed as error:
             took = time.monotonic() - began
-            self._finish("upgrade", await self._refused(error), took)
-            return self._skip(_SOCKET, "the upgrade failed")
-        self._finish("upgrade", talk.upgraded(connection, time.monotonic() - began), time.monotonic() - began)
+            self._sheet.enter("upgrade", await self._refused(error), took)
+            return self._sheet.skip(_SOCKET, "because the upgrade failed")
+        self._sheet.enter("upgrade", talk.upgraded(connection, time.monotonic() - began), time.monotonic() - began)
         try:
             await self._converse(talk, connection)
         finally:
@@ -283,8 +266,8 @@ class Preflight:
 
     async def _refused(self, error: ConnectFailed) -> Line:
         if error.status is None:
-            return Line(status="fail", summary=_join(error), remedy=error.remedy, details={"stage": error.stage})
-        token, bot = await self._done["token"], await self._done["bot"]
+            return Line(status="fail", summary=sentence(error), remedy=error.remedy, details={"stage": error.stage})
+        token, bot = await self._sheet.line("token"), await self._sheet.line("bot")
         return judge.refused(
             error.status,
             error.what,
@@ -294,84 +277,25 @@ class Preflight:
         )
 
     async def _converse(self, talk: Talk, connection: RecordedConnection) -> None:
-        if (await self._step("established", lambda: talk.established(connection))).status == "fail":
-            self._skip(("ping-application", "ping-protocol"), "the connection was not established")
+        if (await self._sheet.step("established", lambda: talk.established(connection))).status == "fail":
+            self._sheet.skip(("ping-application", "ping-protocol"), "because the connection was not established")
         elif not self._pings:
             wait = self._profile.client.stabilise
-            self._skip(
-                ("ping-application", "ping-protocol"), f"not asked for; with pings the first waits {wait:g} s", ""
+            self._sheet.skip(
+                ("ping-application", "ping-protocol"),
+                f"because nobody asked: the first ping waits {wait:g} s",
+                "chatkit check --pings, pings=True in Python",
             )
         else:
             ended = await talk.quiet(connection)
             if ended is not None:
-                self._finish("ping-application", ended)
-                self._skip(("ping-protocol",), "the connection ended before the first ping")
+                self._sheet.enter("ping-application", ended)
+                self._sheet.skip(("ping-protocol",), "because the connection ended before the first ping")
             else:
-                await self._step("ping-application", lambda: talk.ping_application(connection), talk.patience)
+                await self._sheet.step("ping-application", lambda: talk.ping_application(connection), talk.patience)
                 if talk.is_open(connection):
-                    await self._step("ping-protocol", lambda: talk.ping_protocol(connection), talk.patience)
-            self._deadline = time.monotonic() + STEP_LIMIT  # the pings' time is not the budget's
+                    await self._sheet.step("ping-protocol", lambda: talk.ping_protocol(connection), talk.patience)
+            self._sheet.renew()  # the pings' time is not the budget's
         if talk.is_open(connection):
-            await self._step("close", lambda: talk.close(connection))
-        self._skip(("ping-protocol", "close"), "the connection ended before")
-
-    # Lines
-
-    def _limit(self) -> float:
-        return max(LEAST, min(STEP_LIMIT, self._deadline - time.monotonic()))
-
-    async def _step(self, id: str, work: Work, limit: float | None = None) -> Check:
-        """One bounded step; what fails for a foreseeable reason is its line."""
-        limit = self._limit() if limit is None else limit
-        began = time.monotonic()
-        try:
-            # A hair more than the step's own limits, which have the better words.
-            async with asyncio.timeout(limit + 0.1):
-                line = await work()
-        except TimeoutError:
-            line = Line(
-                status="fail",
-                summary=f"no answer within {limit:.1f} s",
-                remedy=_SILENT.get(id, "look at the backend's log"),
-            )
-        except ChatkitError as error:
-            line = Line(status="fail", summary=_join(error), remedy=error.remedy)
-        except (OSError, UnicodeError) as error:
-            stage = id if id in ("dns", "tcp", "tls") else "upgrade"
-            failure = explain_failure(error, stage, "", self._recorder)
-            line = Line(status="fail", summary=_join(failure), remedy=failure.remedy)
-        return self._finish(id, line, time.monotonic() - began)
-
-    def _skip(self, ids: Iterable[str], because: str, remedy: str = "mend that first") -> None:
-        for id in ids:
-            if id in self._done and not self._done[id].done():
-                self._finish(
-                    id,
-                    Line(
-                        status="not-tried", summary=f"because {because}" if remedy else because, remedy=remedy or None
-                    ),
-                )
-
-    def _finish(self, id: str, line: Line, seconds: float = 0.0) -> Check:
-        redactor = self._recorder.redactor
-        if line.status != "pass" and line.status != "not-tried" and not line.remedy:
-            line = Line(
-                status=line.status, summary=line.summary, remedy="look at the backend's log", details=line.details
-            )
-        check = Check(
-            id=id,
-            title=TITLES[id],
-            status=line.status,
-            summary=clean(line.summary, redactor),
-            remedy=clean(line.remedy, redactor) if line.remedy else None,
-            details=clean(line.details, redactor),
-            seconds=round(seconds, 6),
-        )
-        self._done[id].set_result(check)
-        self._on_check(check)
-        return check
-
-
-def _join(error: ChatkitError) -> str:
-    got = f": {error.got}" if error.got is not None else ""
-    return f"{error.what}{got}"
+            await self._sheet.step("close", lambda: talk.close(connection))
+        self._sheet.skip(("ping-protocol", "close"), "because the connection ended before")
