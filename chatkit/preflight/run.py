@@ -128,7 +128,7 @@ class Preflight:
             await self._all()
         except BaseExceptionGroup as group:
             # One defect, or a listener's exception: the caller gets it as it was raised.
-            raise group.exceptions[0] from None
+            raise _innermost(group) from None
         return CheckReport(
             target=clean(self._url, self._recorder.redactor),
             elapsed_s=round(time.monotonic() - began, 6),
@@ -299,3 +299,9 @@ class Preflight:
         if talk.is_open(connection):
             await self._sheet.step("close", lambda: talk.close(connection))
         self._sheet.skip(("ping-protocol", "close"), "because the connection ended before")
+
+
+def _innermost(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
