@@ -82,7 +82,7 @@ async def check(
         profile=load_profile(profile),
         pings=pings,
         proxy=proxy,
-        recorder=recorder or Recorder(),
+        recorder=Recorder() if recorder is None else recorder,
         on_check=on_check or (lambda check: None),
         resolver=resolver,
     )
