@@ -86,7 +86,8 @@ class ChatClient:
         base_url(url)  # before a recording is begun that would stay behind empty
         self.bot = bot
         self._owns_recorder = recorder is None
-        self.recorder = recorder or Recorder(record_to, target=url, types=self.profile.types)
+        # Not "recorder or": a recorder without events yet has the length 0.
+        self.recorder = Recorder(record_to, target=url, types=self.profile.types) if recorder is None else recorder
         self._login = (user, password) if user is not None and password is not None else None
         self.api = HttpApi(
             url, recorder=self.recorder, profile=self.profile, token=token, refresh_token=refresh_token, proxy=proxy

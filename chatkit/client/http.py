@@ -144,6 +144,10 @@ class HttpApi:
             return [("Authorization", f"Bearer {self._token}")]
         return []
 
+    def bot_path(self, bot: str) -> str:
+        """The path of the call that describes a bot."""
+        return self.profile.paths.bot.format(bot_id=quote(bot, safe=""))
+
     # Calls
 
     async def login(self, user: str, password: str) -> None:
@@ -185,8 +189,7 @@ class HttpApi:
 
     async def bot(self, bot: str) -> dict[str, Any]:
         """What the backend says of a bot; raises :class:`HttpStatusError` with 401, 403 or 404 where it refuses."""
-        path = self.profile.paths.bot.format(bot_id=quote(bot, safe=""))
-        answer = await self.call("GET", path, "bot")
+        answer = await self.call("GET", self.bot_path(bot), "bot")
         return answer if isinstance(answer, dict) else {}
 
     async def bots(self) -> list[tuple[str, str]]:
