@@ -24,7 +24,7 @@ def test_chat_by_keyboard_with_a_hostile_bot(open_notebook: Open) -> None:
             "class Evil(chatkit.Bot):\n"
             "    async def reply(self, ask):\n"
             "        return '<script>window.hacked=2</script>' + ask.text\n"
-            f'lab = chatkit.start_lab(bots=[Evil("evil", "{HOSTILE}")])\n'
+            f'lab = chatkit.start_lab(bots=[Evil("{HOSTILE}", id="evil")])\n'
             'console = chatkit.Console(lab, bot="evil")\n'
             "console",
         ]
