@@ -85,7 +85,9 @@ class TimelineExplorer(anywidget.AnyWidget):
 
     def close(self) -> None:
         """Stops following the recorder and takes the window away."""
-        self._feed.close()
+        feed = getattr(self, "_feed", None)  # a widget whose arguments were refused is closed, too
+        if feed is not None:
+            feed.close()
         super().close()
 
     def __repr__(self) -> str:

@@ -157,7 +157,7 @@ function clockFormat(zone, options) {
 
 function zoneName(zone, date) {
   const parts = clockFormat(zone, { timeZoneName: "shortOffset" }).formatToParts(date);
-  return (parts.find((part) => part.type === "timeZoneName")?.value ?? "").replace("GMT", "UTC");
+  return (parts.find((part) => part.type === "timeZoneName")?.value ?? "").replace("GMT", "UTC").replace(/^UTC\+0$/, "UTC");
 }
 
 function niceStep(rough, clock) {
@@ -319,7 +319,8 @@ export class Timeline {
     this.extent = this.findExtent();
     this.fitView();
     this.stage.style.height = `${this.height}px`;
-    this.overview = null;
+    // Counting a million events takes milliseconds: not at every delta.
+    if (!this.overview || this.store.events < 50_000 || performance.now() - this.overview.made > 1000) this.overview = null;
     this.showTitle();
     this.schedule();
   }
@@ -407,9 +408,11 @@ export class Timeline {
     const { filter, store } = this;
     if (!filter) return null;
     if (filter.control) return () => false;
+    if (this.passing?.filter === filter && this.passing.words === store.words.length) return this.passing.test;
     const passes = store.words.map((word) => filter.test(`${word} ${/^sent/.test(word) ? "FrameSent" : "FrameReceived"}`));
-    const { word } = store.ticks.columns;
-    return (i) => passes[word[i]];
+    const test = (i) => passes[store.ticks.columns.word[i]];
+    this.passing = { filter, words: store.words.length, test };
+    return test;
   }
 
   // -- drawing
@@ -509,7 +512,7 @@ export class Timeline {
   drawOverview() {
     const { context, colours } = this;
     const wide = this.width - LEFT - RIGHT, bins = Math.max(60, Math.floor(wide / 5));
-    if (this.overview?.bins !== bins) this.overview = { bins, counts: this.density(bins) };
+    if (this.overview?.bins !== bins) this.overview = { bins, counts: this.density(bins), made: performance.now() };
     const { counts } = this.overview;
     const most = Math.sqrt(Math.max(1, counts.reduce((a, b) => Math.max(a, b), 0)));
     this.text("overview", 0, OVER_TOP + OVER_HIGH - 9, colours.dim);
@@ -791,6 +794,10 @@ export class Timeline {
     if (shape === UNDERLINE && b < LEFT) return;
     const gap = { [ARC]: 14, [UNDERLINE]: 2, [SEGMENT]: 5, [BAR]: 6, [END]: 6, [AREA]: 14 }[shape] ?? 10;
     const row = this.rowOf(taken, lane, low), under = this.rowOf(taken, lane, true);
+    const start = Math.max(a, LEFT) + 6;
+    if (shape === BAR && this.laneKind(lane) === "streaming" && Math.min(b, this.width - RIGHT) - start > room + 6) {
+      return this.writeLabel(label, start, this.y(lane), low, size, first, 0, false);
+    }
     for (const x of [from + gap, a - gap - room]) {
       const end = x + room;
       if (x < LEFT || end > this.width || (from < LEFT && !inside) || x === undefined) continue;
@@ -1195,7 +1202,11 @@ class Link {
   remove(view) {
     view.close();
     this.views.delete(view);
-    if (!this.views.size) this.say("bye");
+    try {
+      if (!this.views.size) this.say("bye");
+    } catch {
+      // The kernel went away before its view did: nobody is left to hear it.
+    }
   }
   receive(message, buffers) {
     const mine = message.to === this.client;
