@@ -274,7 +274,7 @@ class _Drawing:
                 y=np.sqrt(height),
                 yaxis="y2",
                 width=(edges[1] - edges[0]) * 0.8,
-                marker={"color": self.colours[Tone.RECEIVED], "opacity": 0.4, "line": {"width": 0}},
+                marker={"color": self.colours[Tone.RECEIVED], "opacity": 0.55, "line": {"width": 0}},
                 customdata=height,
                 hovertemplate="%{customdata} events<extra></extra>",
             )

@@ -86,6 +86,14 @@ def test_a_wrong_count_brings_everything_again():
     assert flow.wait(0.1, C) == 0.0
 
 
+def test_a_paint_of_what_went_to_everybody_is_no_mismatch():
+    flow = Flow(A)
+    assert flow.painted(B)
+    assert flow.held == B
+    assert not flow.painted(A), "less than it held"
+    assert flow.held == Cursor()
+
+
 def test_a_trace_is_complete_in_the_first_block():
     browser = Browser()
     feed = Feed(incident_trace(), browser.send)
