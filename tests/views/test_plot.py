@@ -12,7 +12,7 @@ from builders import HEADER, event, incident_trace, trace
 from chatkit.errors import InvalidInput
 from chatkit.events import AttemptFailed, Opened, TransportEnded
 from chatkit.trace import TraceBuilder
-from chatkit.views import plot
+from chatkit.views import plot, shaping
 from chatkit.views.palette import DARK, LIGHT, THEMES
 
 
@@ -89,7 +89,7 @@ def test_more_frames_than_a_figure_carries_are_thinned_and_it_says_so():
         builder.append_row(incident.rows[frame], n / 1000, int(incident.kind[frame]), "1", 10)
     figure = plot.timeline(builder.build(), zone="UTC")
     assert "120,000 frames drawn as" in figure.layout.title.text
-    assert sum(len(data.x) for data in figure.data) <= plot.MOST_MARKS
+    assert sum(len(data.x) for data in figure.data) <= shaping.MOST_MARKS
 
 
 def test_an_empty_trace_is_drawn():
