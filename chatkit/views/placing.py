@@ -66,7 +66,7 @@ def place(layout: Layout, pixel: Callable[[float], float], width: float, most: i
     """
     rows: dict[tuple[int, bool], _Row] = defaultdict(_Row)
     marks = layout.marks
-    for m in np.flatnonzero(np.isin(marks.shape, _SOLID)).tolist():
+    for m in np.flatnonzero(np.isin(marks.shape, _SOLID) & ~np.isnan(marks.x0)).tolist():
         begin, end = pixel(float(marks.x0[m])), pixel(min(float(marks.x1[m]), layout.last))
         rows[int(marks.lane[m]), False].taken.append((begin - 4, max(end, begin) + 4))
     born = _births(layout)

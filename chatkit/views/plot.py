@@ -101,7 +101,8 @@ class _Drawing:
 
     def _hover(self) -> NDArray[Any]:
         marks, words = self.layout.marks, self.layout.words
-        texts = [f"{x:.3f} s  {html.escape(words[w])}" for x, w in zip(marks.x0, marks.word, strict=True)]
+        safe = [html.escape(word) for word in words]
+        texts = [f"{x:.3f} s  {safe[w]}" for x, w in zip(marks.x0.tolist(), marks.word.tolist(), strict=True)]
         return np.array(texts, dtype=object)
 
     def _at(self, lanes: NDArray[Any], pixels: Any = 0.0) -> NDArray[Any]:
@@ -111,7 +112,7 @@ class _Drawing:
 
     def _places(self, shape: Shape, tone: Tone | None = None) -> NDArray[np.intp]:
         marks = self.layout.marks
-        fit = (marks.shape == shape) & ~np.isnan(self.y[marks.lane])
+        fit = (marks.shape == shape) & ~np.isnan(self.y[marks.lane]) & ~np.isnan(marks.x0)
         return np.flatnonzero(fit if tone is None else fit & (marks.tone == tone))
 
     def _bars(self) -> list[go.Bar]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import tzinfo
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from chatkit.views.sheet import Layout, Ticks, span
 from chatkit.views.when import count, stretch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 MOST_MARKS = 100_000
 """Marks of one figure; ticks beyond are thinned, and the figure says so."""
@@ -44,15 +48,33 @@ def aligned(layout: Layout) -> Layout:
 
 
 def thin(layout: Layout) -> tuple[Layout, str]:
-    """At most ``MOST_MARKS`` marks: of the ticks of one lane that fall into one pixel, the first; and what was done."""
-    ticks = layout.ticks
-    if len(ticks) + len(layout.marks) <= MOST_MARKS:
+    """At most about ``MOST_MARKS`` marks, and what was done: of what falls into one pixel of a lane, the first stays.
+
+    Marks that are left out keep their place in the columns with a begin of ``nan``.
+    """
+    ticks, marks = layout.ticks, layout.marks
+    if len(ticks) + len(marks) <= MOST_MARKS:
         return layout, ""
     width = max(layout.last - layout.first, 1e-9) / BINS
-    cell = ((ticks.x - layout.first) / width).astype(np.int64)
-    key = (ticks.lane.astype(np.int64) * 2 + (ticks.up > 0)) * (BINS + 2) + cell
-    _, first = np.unique(key, return_index=True)
-    kept = np.sort(first)[: max(MOST_MARKS - len(layout.marks), 1)]
+    side = ticks.lane.astype(np.int64) * 2 + (ticks.up > 0)
+    kept = _first_per_cell(side, ticks.x - layout.first, width)
     few = Ticks(**{name: column[kept] for name, column in vars(ticks).items()})
     said = f"{len(ticks):,} frames drawn as {len(few):,}: one per {span(width)} and lane; the explorer shows all"
-    return replace(layout, ticks=few), said
+    if len(marks) + len(few) <= MOST_MARKS:
+        return replace(layout, ticks=few), said
+    kind = (marks.lane.astype(np.int64) * 16 + marks.shape) * 4 + marks.level
+    drawn = np.union1d(
+        _first_per_cell(kind, marks.x0 - layout.first, width), np.flatnonzero(marks.x1 - marks.x0 > width)
+    )
+    x0 = np.full(len(marks), np.nan)
+    x0[drawn] = marks.x0[drawn]
+    labels = {m: label for m, label in layout.labels.items() if not np.isnan(x0[m])}
+    said += f"; {len(marks):,} other marks as {len(drawn):,}"
+    return replace(layout, ticks=few, marks=replace(marks, x0=x0), labels=labels), said
+
+
+def _first_per_cell(group: NDArray[np.int64], x: NDArray[np.float64], width: float) -> NDArray[np.intp]:
+    cell = np.nan_to_num(x / width, nan=-1).astype(np.int64)
+    _, first = np.unique(group * (4 * BINS) + cell, return_index=True)
+    kept: NDArray[np.intp] = np.sort(first)
+    return kept
