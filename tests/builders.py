@@ -115,18 +115,18 @@ def incident_trace() -> Trace:
 def _one_that_dies(script: Script, name: str, at: float, delay: float) -> None:
     script.put(at - 0.02, StateChanged, state="connecting")
     ready = open_connection(script, at, name)
-    script.put(ready, StateChanged, state="live")
+    script.put(ready, StateChanged, state="connected")
     script.sent(ready + 0.05, name, "ping", timestamp=f"2026-11-23T16:02:{5 + at:06.3f}Z")
     end = ready + 0.25
     script.put(end, TransportEnded, name, how="rst", by="server", error="connection reset by peer")
-    script.put(end + 0.001, StateChanged, state="reconnecting", because="RST by server")
+    script.put(end + 0.001, StateChanged, state="backoff", because="RST by server")
     script.put(end + 0.002, RetryScheduled, name, attempt=int(name), delay=delay, because="abnormal")
 
 
 def _one_that_lives(script: Script, name: str, at: float, until: float) -> None:
     script.put(at - 0.02, StateChanged, state="connecting")
     ready = open_connection(script, at, name)
-    script.put(ready, StateChanged, state="live")
+    script.put(ready, StateChanged, state="connected")
     for n in range(34):
         begin = at + 0.6 + n * 0.62
         data = {"message_id": f"m{n // 12}", "session_id": "s", "seq": n % 12, "delta": "word "}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
-from dataclasses import replace
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any
 
@@ -15,18 +13,15 @@ from chatkit.errors import InvalidInput
 from chatkit.trace import Trace
 from chatkit.views.palette import DIM, GRID, INK, THEMES, Shape, Tone
 from chatkit.views.placing import Placed, place
-from chatkit.views.sheet import Layout, Ticks, span
+from chatkit.views.shaping import aligned, headline, thin
+from chatkit.views.sheet import Layout, Ticks
 from chatkit.views.timeline import lay_out
-from chatkit.views.when import count, stretch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MOST_MARKS = 100_000
-"""Marks of one figure; ticks beyond are thinned, and the figure says so."""
 GL_FROM = 5_000
 """Ticks from which they are drawn by WebGL."""
-BINS = 2_000
 PITCH, LEFT, RIGHT, TOP, BOTTOM, OVERVIEW = 38, 136, 24, 48, 36, 26
 NOMINAL = 1_000
 """Pixels of the drawing for which words are placed; a wider one only has more room."""
@@ -79,49 +74,6 @@ def timeline(
     return _Drawing(layout, trace, theme).figure(title + (f"<br>{thinned}" if thinned else ""))
 
 
-def headline(layout: Layout, zone: tzinfo | str | None = None) -> str:
-    """``4 connections, 214 events, 18:02:05–18:02:47 UTC+2``."""
-    times = stretch(layout.epoch + layout.first, layout.epoch + layout.last, zone)
-    return f"{count(layout.connections, 'connection')}, {count(layout.events, 'event')}, {times}"
-
-
-def aligned(layout: Layout) -> Layout:
-    """The same with every connection's opening at 0; the lanes beside them have no such zero and are left out."""
-    lanes = tuple(lane for lane in layout.lanes if lane.kind == "connection")
-    codes = np.array([lane.code for lane in lanes], dtype=np.int32)
-    origin = np.zeros(max((lane.code for lane in layout.lanes), default=0) + 1)
-    for lane in lanes:
-        origin[lane.code] = lane.origin or 0.0
-    marks, ticks = layout.marks, layout.ticks
-    last = np.where(np.isinf(marks.x1), layout.last, marks.x1)
-    outside = ~np.isin(marks.lane, codes)
-    moved = replace(marks, x0=marks.x0 - origin[marks.lane], x1=last - origin[marks.lane])
-    moved.x0[outside] = np.nan
-    keep = np.isin(ticks.lane, codes)
-    columns = {name: column[keep] for name, column in vars(ticks).items()}
-    columns["x"] = columns["x"] - origin[columns["lane"]]
-    ends = [moved.x1[~outside], moved.x0[~outside], columns["x"], np.zeros(1)]
-    every = np.concatenate(ends)
-    labels = {m: label for m, label in layout.labels.items() if not outside[m]}
-    first, last_ = float(every.min()), float(every.max())
-    return replace(layout, lanes=lanes, marks=moved, ticks=Ticks(**columns), labels=labels, first=first, last=last_)
-
-
-def thin(layout: Layout) -> tuple[Layout, str]:
-    """At most ``MOST_MARKS`` marks: of the ticks of one lane that fall into one pixel, the first; and what was done."""
-    ticks = layout.ticks
-    if len(ticks) + len(layout.marks) <= MOST_MARKS:
-        return layout, ""
-    width = max(layout.last - layout.first, 1e-9) / BINS
-    cell = ((ticks.x - layout.first) / width).astype(np.int64)
-    key = (ticks.lane.astype(np.int64) * 2 + (ticks.up > 0)) * (BINS + 2) + cell
-    _, first = np.unique(key, return_index=True)
-    kept = np.sort(first)[: max(MOST_MARKS - len(layout.marks), 1)]
-    few = Ticks(**{name: column[kept] for name, column in vars(ticks).items()})
-    said = f"{len(ticks):,} frames drawn as {len(few):,}: one per {span(width)} and lane; the explorer shows all"
-    return replace(layout, ticks=few), said
-
-
 class _Drawing:
     """One figure in the making."""
 
@@ -149,7 +101,8 @@ class _Drawing:
 
     def _hover(self) -> NDArray[Any]:
         marks, words = self.layout.marks, self.layout.words
-        texts = [f"{x:.3f} s  {html.escape(words[w])}" for x, w in zip(marks.x0, marks.word, strict=True)]
+        safe = [html.escape(word) for word in words]
+        texts = [f"{x:.3f} s  {safe[w]}" for x, w in zip(marks.x0.tolist(), marks.word.tolist(), strict=True)]
         return np.array(texts, dtype=object)
 
     def _at(self, lanes: NDArray[Any], pixels: Any = 0.0) -> NDArray[Any]:
@@ -159,7 +112,7 @@ class _Drawing:
 
     def _places(self, shape: Shape, tone: Tone | None = None) -> NDArray[np.intp]:
         marks = self.layout.marks
-        fit = (marks.shape == shape) & ~np.isnan(self.y[marks.lane])
+        fit = (marks.shape == shape) & ~np.isnan(self.y[marks.lane]) & ~np.isnan(marks.x0)
         return np.flatnonzero(fit if tone is None else fit & (marks.tone == tone))
 
     def _bars(self) -> list[go.Bar]:
@@ -274,7 +227,7 @@ class _Drawing:
                 y=np.sqrt(height),
                 yaxis="y2",
                 width=(edges[1] - edges[0]) * 0.8,
-                marker={"color": self.colours[Tone.RECEIVED], "opacity": 0.4, "line": {"width": 0}},
+                marker={"color": self.colours[Tone.RECEIVED], "opacity": 0.55, "line": {"width": 0}},
                 customdata=height,
                 hovertemplate="%{customdata} events<extra></extra>",
             )
@@ -373,4 +326,4 @@ def _alpha(colour: str, alpha: float) -> str:
     return f"rgba({red},{green},{blue},{alpha})"
 
 
-__all__: Sequence[str] = ("aligned", "headline", "thin", "timeline")
+__all__ = ["timeline"]

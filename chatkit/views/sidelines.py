@@ -31,9 +31,11 @@ TITLES = {
 """Kind and title by lane code."""
 LAG_WORTH_WORDS = 0.1
 """Seconds of lag from which a sample says its value."""
-_GOOD = ("live", "ready")
+_STATES = {"connected": "live", "stable": "live, stable", "backoff": "reconnecting", "auth-required": "needs a token"}
+"""The client's states as people say them; others stand as they are."""
+_GOOD = ("connected", "stable", "live")
 _FAILED = ("failed", "token", "auth")
-_WAITING = ("connecting", "reconnecting", "establishing")
+_WAITING = ("connecting", "backoff", "reconnecting")
 _MESSAGE_ID = re.compile(rb'[^\\]\\"message_id\\"\s*:\s*\\"([^"\\]{1,200})\\"')
 _IS_TYPING = re.compile(rb'[^\\]\\"is_typing\\"\s*:\s*(true|false)')
 _USER = re.compile(rb'[^\\]\\"(?:username|user_id)\\"\s*:\s*\\"([^"\\]{1,64})\\"')
@@ -144,7 +146,7 @@ class Sidelines:
 
     def _change(self, event: StateChanged, row: int, kind: int, word: int) -> None:
         self._shut(self._state, event.at)
-        label = Label(dim=clip(event.state, 40))
+        label = Label(dim=clip(_STATES.get(event.state, event.state), 40))
         self._state = self._put(
             CLIENT, Shape.SEGMENT, _tone(event.state), event.at, row, kind, word, x1=OPEN_END, label=label
         )

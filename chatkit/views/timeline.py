@@ -131,6 +131,7 @@ class TimelineBuilder:
         places = np.flatnonzero(frames)
         stop[[i for i in places if types[i] in special]] = True
         stop[self._first_frames(trace, places)] = True
+        stop[self._first_words(trace, places, types)] = True
         mine = _Mine(trace)
         pings = [self._step(trace, int(i), types[i], mine) for i in np.flatnonzero(stop)]
         frames[[i for i in pings if i is not None]] = False
@@ -141,6 +142,17 @@ class TimelineBuilder:
         """Where a connection shows itself for the first time: its life may begin there."""
         codes, first = np.unique(trace.connection_code[places], return_index=True)
         return places[first[codes >= 0]]
+
+    def _first_words(self, trace: Trace, places: NDArray[np.intp], types: list[str | None]) -> list[int]:
+        """Where a kind of frame comes for the first time: its words get their number in the order of events."""
+        kinds = trace.kind
+        first: dict[tuple[int, str | None], int] = {}
+        for i in places.tolist():
+            first.setdefault((int(kinds[i]), types[i]), i)
+        return list(first.values())
+
+    def _word(self, kind: int, type_: str | None) -> int:
+        return self._sheet.word(f"{'sent' if kind == _SENT else 'received'} {type_ or 'message'}")
 
     def _life(self, trace: Trace, code: int) -> Lifeline:
         life = self._lives.get(code)
@@ -177,6 +189,7 @@ class TimelineBuilder:
         if kind == _SENT and type_ == names.send_ping and code >= 0:
             self._life(trace, code).ping(at, row, raw, self._sheet.word("sent application ping"))
             return i
+        self._word(kind, type_)
         if type_ == (names.send_typing if kind == _SENT else names.typing):
             self._side.typing(code, at, row, raw, kind)
         if kind == _RECEIVED:
@@ -196,7 +209,7 @@ class TimelineBuilder:
         for n, (i, kind) in enumerate(zip(places.tolist(), kinds.tolist(), strict=True)):
             key = (kind, types[i])
             if key not in known:
-                known[key] = self._sheet.word(f"{'sent' if kind == _SENT else 'received'} {types[i] or 'message'}")
+                known[key] = self._word(kind, types[i])
             words[n] = known[key]
         self._sheet.tick(
             x=trace.at[places],

@@ -85,7 +85,9 @@ class TimelineExplorer(anywidget.AnyWidget):
 
     def close(self) -> None:
         """Stops following the recorder and takes the window away."""
-        self._feed.close()
+        feed = getattr(self, "_feed", None)  # a widget whose arguments were refused is closed, too
+        if feed is not None:
+            feed.close()
         super().close()
 
     def __repr__(self) -> str:
@@ -119,7 +121,8 @@ class TimelineExplorer(anywidget.AnyWidget):
         try:
             self._serve(message)
         except (IndexError, KeyError, TypeError, ValueError, msgspec.ValidationError) as error:
-            self.send({"kind": "refused", "because": f"{type(error).__name__}: {error}"})
+            client = str(message.get("client"))[:64] if isinstance(message, dict) else ""
+            self.send({"kind": "refused", "to": client, "because": f"{type(error).__name__}: {error}"})
 
     def _serve(self, message: Any) -> None:
         client, kind = str(message.get("client"))[:64], message["kind"]

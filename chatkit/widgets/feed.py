@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from chatkit.events import KIND_CODE, RecordingEnded
 from chatkit.recorder import Recorder
 from chatkit.trace import Trace
 from chatkit.views import packet
@@ -22,6 +23,9 @@ from chatkit.widgets.flow import Flow
 EVERYBODY = "*"
 """Whoever has the widget's first state and has not spoken yet."""
 MOST_RECEIVERS = 16
+POLL = 2.0
+"""Seconds between looks without a word of the recorder: its last batch, written when it closes, is not announced."""
+_ENDED = KIND_CODE[RecordingEnded]
 Send = Callable[[str, bytes], bool]
 """Takes a receiver and a block; ``False`` when there is no widget any more."""
 
@@ -45,6 +49,8 @@ class Feed:
         self._receivers: dict[str, Flow] = {}
         self._wake = threading.Event()
         self._closed = False
+        self._ended = False
+        self._running = False
         self._stop: Callable[[], None] | None = None
         if isinstance(source, Trace):
             self._take(source)
@@ -54,7 +60,7 @@ class Feed:
     @property
     def live(self) -> bool:
         """Whether more may come."""
-        return self._recorder is not None and not self._closed
+        return self._recorder is not None and not self._closed and not self._ended
 
     def first_block(self) -> bytes:
         """All there is now, for the widget's state; who gets it holds it."""
@@ -110,10 +116,12 @@ class Feed:
 
     def start(self) -> None:
         """Begins to follow a recorder; nothing to do for a trace."""
-        if self._recorder is None or self._stop is not None or self._closed:
+        if not self.live or self._stop is not None:
             return
+        assert self._recorder is not None
         wake = self._wake
         self._stop = self._recorder.subscribe(lambda total: wake.set())
+        self._running = True
         threading.Thread(target=self._run, name="chatkit timeline", daemon=True).start()
 
     def close(self) -> None:
@@ -133,17 +141,21 @@ class Feed:
 
     def _run(self) -> None:
         pause: float | None = None
-        while not self._closed:
-            self._wake.wait(pause)
+        while self._running:
+            self._wake.wait(POLL if pause is None else min(pause, POLL))
             self._wake.clear()
-            if not self._closed:
-                pause = self.step(time.monotonic())
+            with self._lock:
+                pause = None if self._closed else self.step(time.monotonic())
+                self._running = self.live or (pause is not None and not self._closed)
+        if self._stop is not None:
+            self._stop()
 
     def _nudge(self) -> None:
-        if self._stop is not None:
-            self._wake.set()
-        else:
-            self.step(time.monotonic())
+        with self._lock:
+            if self._running:
+                self._wake.set()
+            else:
+                self.step(time.monotonic())
 
     def _serve(self, name: str, flow: Flow, now: float, newest: Cursor) -> float | None:
         wait = flow.wait(now, newest)
@@ -169,3 +181,4 @@ class Feed:
             self._starts.append(len(self._builder))
             self._parts.append(part)
             self._builder.extend(part)
+            self._ended = bool(len(part)) and int(part.kind[-1]) == _ENDED

@@ -52,6 +52,9 @@ class Flow:
 
         After a mismatch the next delta is the whole layout.
         """
+        if self._sent is None and _within(self.held, held, held):
+            self.held = held  # it painted what had been sent to everybody
+            return True
         fits = held == self._sent
         # A late word about an earlier one of several unacknowledged deltas is no mismatch, only late.
         late = not fits and self._sent is not None and self._sends > 1 and _within(self.held, held, self._sent)

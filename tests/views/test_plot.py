@@ -10,9 +10,9 @@ import pytest
 from builders import HEADER, event, incident_trace, trace
 
 from chatkit.errors import InvalidInput
-from chatkit.events import AttemptFailed, Opened, TransportEnded
+from chatkit.events import AttemptFailed, Opened, PingSent, TransportEnded
 from chatkit.trace import TraceBuilder
-from chatkit.views import plot
+from chatkit.views import plot, shaping
 from chatkit.views.palette import DARK, LIGHT, THEMES
 
 
@@ -89,7 +89,14 @@ def test_more_frames_than_a_figure_carries_are_thinned_and_it_says_so():
         builder.append_row(incident.rows[frame], n / 1000, int(incident.kind[frame]), "1", 10)
     figure = plot.timeline(builder.build(), zone="UTC")
     assert "120,000 frames drawn as" in figure.layout.title.text
-    assert sum(len(data.x) for data in figure.data) <= plot.MOST_MARKS
+    assert sum(len(data.x) for data in figure.data) <= shaping.MOST_MARKS
+
+
+def test_too_many_pings_are_thinned_too():
+    pings = [event(PingSent, n / 100, id=str(n)) for n in range(101_000)]
+    figure = plot.timeline(trace(*pings), zone="UTC")
+    assert "101,000 other marks as" in figure.layout.title.text
+    assert sum(len(data.x) for data in figure.data) < 10_000
 
 
 def test_an_empty_trace_is_drawn():

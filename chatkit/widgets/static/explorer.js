@@ -11,6 +11,7 @@ const LEAST_SPAN = 1e-4; // seconds
 const STOREY = [0, -9, 9];
 const ARRAYS = { "<f8": Float64Array, "<f4": Float32Array, "<i4": Int32Array, "<i1": Int8Array, "<u1": Uint8Array };
 const SOLID = new Set([CROSS, BAR, POINT, DIAMOND]);
+const WAITING = [["kernel", "asked for the whole event; it answers when its cell is done"]];
 const RANK = [CROSS, END, UNDERLINE, ARC, BAR, DIAMOND, AREA, POINT, SEGMENT];
 
 // ---------------------------------------------------------------- what the kernel sent
@@ -157,7 +158,7 @@ function clockFormat(zone, options) {
 
 function zoneName(zone, date) {
   const parts = clockFormat(zone, { timeZoneName: "shortOffset" }).formatToParts(date);
-  return (parts.find((part) => part.type === "timeZoneName")?.value ?? "").replace("GMT", "UTC");
+  return (parts.find((part) => part.type === "timeZoneName")?.value ?? "").replace("GMT", "UTC").replace(/^UTC\+0$/, "UTC");
 }
 
 function niceStep(rough, clock) {
@@ -319,7 +320,8 @@ export class Timeline {
     this.extent = this.findExtent();
     this.fitView();
     this.stage.style.height = `${this.height}px`;
-    this.overview = null;
+    // Counting a million events takes milliseconds: not at every delta.
+    if (!this.overview || this.store.events < 50_000 || performance.now() - this.overview.made > 1000) this.overview = null;
     this.showTitle();
     this.schedule();
   }
@@ -407,9 +409,24 @@ export class Timeline {
     const { filter, store } = this;
     if (!filter) return null;
     if (filter.control) return () => false;
+    if (this.passing?.filter === filter && this.passing.words === store.words.length) return this.passing.test;
     const passes = store.words.map((word) => filter.test(`${word} ${/^sent/.test(word) ? "FrameSent" : "FrameReceived"}`));
-    const { word } = store.ticks.columns;
-    return (i) => passes[word[i]];
+    const test = (i) => passes[store.ticks.columns.word[i]];
+    this.passing = { filter, words: store.words.length, test };
+    return test;
+  }
+
+  // Lets one mark of a lane, shape and level through per pixel: a crowd costs pixels, not marks.
+  // Marks come nearly in the order of time, so a look at the last one drawn is enough.
+  crowd(least = 1) {
+    const last = new Float64Array((this.order.length + 1) * 128).fill(-1e9);
+    const { shape, level, lane } = this.store.marks.columns;
+    return (m, x, end = x) => {
+      const key = lane[m] * 128 + shape[m] * 8 + level[m] + 4;
+      if (x >= last[key] - least && end < last[key] + least) return true;
+      last[key] = end;
+      return false;
+    };
   }
 
   // -- drawing
@@ -509,7 +526,7 @@ export class Timeline {
   drawOverview() {
     const { context, colours } = this;
     const wide = this.width - LEFT - RIGHT, bins = Math.max(60, Math.floor(wide / 5));
-    if (this.overview?.bins !== bins) this.overview = { bins, counts: this.density(bins) };
+    if (this.overview?.bins !== bins) this.overview = { bins, counts: this.density(bins), made: performance.now() };
     const { counts } = this.overview;
     const most = Math.sqrt(Math.max(1, counts.reduce((a, b) => Math.max(a, b), 0)));
     this.text("overview", 0, OVER_TOP + OVER_HIGH - 9, colours.dim);
@@ -595,11 +612,12 @@ export class Timeline {
     const heights = { [LIFE]: 16, [ATTEMPT]: 2, [UNDERLINE]: 3, [SEGMENT]: 14, [BAR]: 12 };
     const alphas = { [LIFE]: 0.15, [ATTEMPT]: 0.8, [UNDERLINE]: 1, [SEGMENT]: 0.2, [BAR]: 0.5 };
     const { level } = this.store.marks.columns;
+    const crowded = this.crowd(0.6);
     this.eachMark((m, lane, shape, tone) => {
       if (heights[shape] === undefined) return;
       const a = Math.max(this.x(this.markX0(m, lane)), LEFT - 8);
       const b = Math.min(this.x(this.markX1(m, lane)), this.width - RIGHT + 8);
-      if (b < LEFT - 8 || a > this.width) return;
+      if (b < LEFT - 8 || a > this.width || (b - a < 1 && crowded(m, a, b))) return;
       const high = Math.max(1, heights[shape] * this.scale);
       const below = shape === UNDERLINE ? 9 : shape === BAR ? STOREY[level[m]] - 6 : -heights[shape] / 2;
       context.globalAlpha = this.markPasses(m) ? alphas[shape] : 0.06;
@@ -681,10 +699,11 @@ export class Timeline {
   drawSymbols() {
     const { context } = this;
     const { level } = this.store.marks.columns;
+    const crowded = this.crowd();
     this.eachMark((m, lane, shape, tone) => {
       if (shape === AREA || shape === LIFE || shape === BAR || shape === SEGMENT || shape === UNDERLINE || shape === ATTEMPT) return;
       const x = this.x(this.markX0(m, lane));
-      if (x < LEFT - 20 || x > this.width + 20) return;
+      if (x < LEFT - 20 || x > this.width + 20 || crowded(m, x)) return;
       context.globalAlpha = this.markPasses(m) ? 1 : 0.08;
       context.fillStyle = context.strokeStyle = this.tones[tone];
       this.symbol(shape, x, this.y(lane), level[m], this.scale, this.x(this.markX1(m, lane)));
@@ -762,15 +781,19 @@ export class Timeline {
     if (this.pitch < 12) return;
     const taken = new Map();
     const wanted = [];
+    const crowded = this.crowd(4);
+    this.born = new Map();
     this.eachMark((m, lane, shape) => {
       const a = this.x(this.markX0(m, lane)), b = this.x(this.markX1(m, lane));
       if (b < LEFT - 200 || a > this.width + 200) return;
-      if (SOLID.has(shape)) this.rowOf(taken, lane, false).push([a - 5, Math.max(a, b) + 5]);
+      if ((shape === LIFE || shape === ATTEMPT) && !this.born.has(lane)) this.born.set(lane, a);
+      if (SOLID.has(shape)) occupy(this.rowOf(taken, lane, false), a - 5, Math.max(a, b) + 5);
       const label = this.store.labels.get(m);
-      if (label && (label[0] || label[1]) && this.markPasses(m)) wanted.push({ m, lane, shape, a, b, label });
+      if (!label || !(label[0] || label[1]) || (b - a < 4 && crowded(m, a, b))) return;
+      if (this.markPasses(m)) wanted.push({ m, lane, shape, a, b, label });
     });
     wanted.sort((p, q) => RANK.indexOf(p.shape) - RANK.indexOf(q.shape) || p.m - q.m);
-    for (const item of wanted.slice(0, 1500)) this.drawLabel(item, taken);
+    for (const item of wanted.slice(0, 600)) this.drawLabel(item, taken);
   }
 
   rowOf(taken, lane, low) {
@@ -781,19 +804,23 @@ export class Timeline {
 
   drawLabel({ m, lane, shape, a, b, label }, taken) {
     const [strong, dim, below] = label;
-    const low = shape === UNDERLINE || shape === ARC;
+    const stream = shape === BAR && this.laneKind(lane) === "streaming";
+    const low = shape === UNDERLINE || shape === ARC || stream;
     const size = low ? 10 : 11;
     const first = strong ? this.measure(strong, size, 600) + 8 : 0;
     const room = Math.max(first + this.measure(dim, size, 400), below ? this.measure(below, 10, 400) : 0);
     const inside = shape === SEGMENT;
     const from = inside || low ? Math.max(a, LEFT) : b;
     if (inside && Math.min(b, this.width - RIGHT) - from < room + 10) return;
-    if (shape === UNDERLINE && b < LEFT) return;
-    const gap = { [ARC]: 14, [UNDERLINE]: 2, [SEGMENT]: 5, [BAR]: 6, [END]: 6, [AREA]: 14 }[shape] ?? 10;
+    if ((shape === UNDERLINE || stream) && b < LEFT) return;
+    const gap = stream ? 1 : { [ARC]: 14, [UNDERLINE]: 2, [SEGMENT]: 5, [BAR]: 6, [END]: 6, [AREA]: 14 }[shape] ?? 10;
     const row = this.rowOf(taken, lane, low), under = this.rowOf(taken, lane, true);
-    for (const x of [from + gap, a - gap - room]) {
+    // To the left of a short life, not upon it; upon a long one there is room.
+    const born = shape === CROSS || shape === END ? this.born.get(lane) ?? a : a;
+    const left = a - born < 80 ? Math.min(a, born) : a;
+    for (const x of [from + gap, left - gap - room]) {
       const end = x + room;
-      if (x < LEFT || end > this.width || (from < LEFT && !inside) || x === undefined) continue;
+      if (x < LEFT || end > this.width || (from < LEFT && !inside)) continue;
       if (!free(row, x, end) || (below && !free(under, x, end))) continue;
       row.push([x, end + 6]);
       if (below) under.push([x, x + this.measure(below, 10, 400) + 6]);
@@ -1020,6 +1047,8 @@ export class Timeline {
     const kept = rows.includes(found.row) ? rows.filter((row) => row !== found.row) : [...rows, found.row];
     this.host.select(more ? kept : [found.row]);
     this.host.ask("detail", found.row);
+    this.told = -1;
+    setTimeout(() => this.told < 0 && !this.closed && this.showDetail({ line: this.lineOf(found), fields: WAITING }), 400);
     this.schedule();
   }
 
@@ -1121,7 +1150,11 @@ export class Timeline {
   }
 
   answer(message) {
-    if (message.kind === "detail") this.showDetail(message);
+    if (message.kind === "detail") {
+      this.told = message.row;
+      if (message.row === this.chosen) this.showDetail(message);
+    }
+    if (message.kind === "refused") this.showDetail({ line: "The kernel did not answer", fields: [["because", message.because]] });
     if (message.kind === "hover" && this.hovered?.row === message.row) {
       this.tip.textContent = `${this.timeOf(this.hovered.at)}  ${message.line}`;
       this.placeTip(...(this.pointer ?? [LEFT, LANES_TOP]));
@@ -1162,6 +1195,12 @@ export class Timeline {
   }
 }
 
+function occupy(row, begin, end) {
+  const last = row[row.length - 1];
+  if (last && begin >= last[0] && begin <= last[1]) last[1] = Math.max(last[1], end);
+  else row.push([begin, end]);
+}
+
 function free(row, begin, end) {
   return row.every(([a, b]) => end <= a || begin >= b);
 }
@@ -1195,7 +1234,11 @@ class Link {
   remove(view) {
     view.close();
     this.views.delete(view);
-    if (!this.views.size) this.say("bye");
+    try {
+      if (!this.views.size) this.say("bye");
+    } catch {
+      // The kernel went away before its view did: nobody is left to hear it.
+    }
   }
   receive(message, buffers) {
     const mine = message.to === this.client;
