@@ -222,7 +222,7 @@ def meaning(token_bad: str | None, bot_status: int | None) -> tuple[str, str, Se
         return words, remedy, ("not-found", "origin-rejected", "auth-rejected")
     words = "token, bot, Origin or path; without an answer of the API for the bot these are not told apart"
     return (
-        meaning,
+        words,
         "first mend the line of the bot",
         ("auth-rejected", "bot-access-denied", "origin-rejected", "not-found"),
     )

@@ -129,9 +129,7 @@ async def test_closing_says_1012_and_does_not_hang(caplog) -> None:
             ws = await websockets.connect(f"{lab.ws_url}/api/ws/chat/echo?token={lab.token}", proxy=None)
             raw = socket.create_connection(lab.url.removeprefix("http://").split(":"))
             headers = {"Authorization": f"Bearer {lab.token}"}
-            post = http.post(
-                f"{lab.url}/api/conversations/bots/stubborn/chat", json={"message": "x"}, headers=headers
-            )
+            post = http.post(f"{lab.url}/api/conversations/bots/stubborn/chat", json={"message": "x"}, headers=headers)
             waiting = group.create_task(_fails(post))
             await ws.recv()
             while lab.stats.chats == 0:
