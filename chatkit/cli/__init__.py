@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from chatkit import __version__
 from chatkit.errors import ChatkitError
+from chatkit.plain import harmless
 from chatkit.redact import DEFAULT
 
 VERBS: Mapping[str, str] = {
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _dispatch(arguments)
     except ChatkitError as error:
-        print(f"chatkit: {error}", file=sys.stderr)
+        print(f"chatkit: {harmless(DEFAULT.text(str(error)))}", file=sys.stderr)
         return USAGE_ERROR
     except KeyboardInterrupt:
         return INTERRUPTED

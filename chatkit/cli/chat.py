@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 
 from chatkit.cli import terminal
 from chatkit.cli.lines import Lines
-from chatkit.cli.options import Target, add_target, read_target, token_missing
-from chatkit.errors import AuthError, ChatkitError, ConnectFailed, InvalidInput
+from chatkit.cli.options import Target, add_target, read_target
+from chatkit.cli.refusal import explain
+from chatkit.errors import ChatkitError, InvalidInput
 
 if TYPE_CHECKING:
+    from chatkit.cli.transcript import Transcript
     from chatkit.client import ChatClient
     from chatkit.client.delivery import Delivery
     from chatkit.recorder import Recorder
@@ -90,19 +92,12 @@ def begin_recording(target: Target, out: str | None, *, overwrite: bool) -> Reco
 
 
 async def enter(client: ChatClient, target: Target) -> None:
-    """Connects; raises with the three ways to give a token where that is what is missing."""
+    """Connects; a refusal is explained as far as the HTTP API knows why."""
     try:
         await client.start()
         await client.ready()
-    except (AuthError, ConnectFailed) as error:
-        if target.anonymous and wants_token(error):
-            raise token_missing(target) from None
-        raise
-
-
-def wants_token(error: BaseException | None) -> bool:
-    """Whether somebody who gave no token was refused for that."""
-    return isinstance(error, AuthError) or (isinstance(error, ConnectFailed) and error.status in (401, 403))
+    except ChatkitError as error:
+        raise (await explain(client, target, error)) or error from None
 
 
 async def _once(target: Target, args: argparse.Namespace, text: str) -> int:
@@ -139,22 +134,27 @@ async def _converse(target: Target, args: argparse.Namespace) -> int:
         await enter(client, target)
         if sys.stdin.isatty():
             terminal.note("/quit ends, /state says how it stands, /retry tries at once")
-        pending: set[asyncio.Task[None]] = set()
-        async with asyncio.TaskGroup() as group:
-            async for line in Lines():
-                if line.strip() == "/quit":
-                    break
-                task = _obey(client, line.strip(), group)
-                if task is not None:
-                    pending.add(task)
-                    task.add_done_callback(pending.discard)
-            else:
-                # The end of a pipe, not a wish to leave: the replies under way still count.
-                await asyncio.gather(*pending)
+        try:
+            async with asyncio.TaskGroup() as group:
+                await _follow(client, transcript, group)
+        finally:
+            transcript.finish()
+    return 0
+
+
+async def _follow(client: ChatClient, transcript: Transcript, group: asyncio.TaskGroup) -> None:
+    """Does what the lines say, up to the end of the input or ``/quit``."""
+    pending: set[asyncio.Task[None]] = set()
+    async for line in Lines():
+        if line.strip() == "/quit" or transcript.unread:
             for task in pending:
                 task.cancel()
-        transcript.finish()
-    return 0
+            return
+        task_of_line = _obey(client, line.strip(), group)
+        if task_of_line is not None:
+            pending.add(task_of_line)
+            task_of_line.add_done_callback(pending.discard)
+    # The end of a pipe is no wish to leave: the group waits for the replies under way.
 
 
 def _obey(client: ChatClient, line: str, group: asyncio.TaskGroup) -> asyncio.Task[None] | None:

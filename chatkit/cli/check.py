@@ -60,6 +60,7 @@ def print_line(check: Check) -> None:
 
 async def _check(target: Target, *, pings: bool, as_json: bool) -> int:
     from chatkit.preflight import check, plan
+    from chatkit.preflight.sheet import clean
     from chatkit.recorder import Recorder
 
     recorder = Recorder()
@@ -68,7 +69,7 @@ async def _check(target: Target, *, pings: bool, as_json: bool) -> int:
     printer = Printer(() if as_json else plan(target.url, login=target.user is not None))
     began = time.monotonic()
     if not as_json:
-        terminal.say(f"check of {recorder.redactor.text(target.url)}, bot {recorder.redactor.text(target.bot)}")
+        terminal.say(clean(f"check of {target.url}, bot {target.bot}", recorder.redactor))
     try:
         report = await check(
             target.url,
@@ -85,7 +86,7 @@ async def _check(target: Target, *, pings: bool, as_json: bool) -> int:
     except asyncio.CancelledError:
         # What is known is worth printing; the lines that did not finish are simply absent.
         printer.rest()
-        _conclude(_partial(recorder.redactor.text(target.url), printer, time.monotonic() - began), as_json)
+        _conclude(_partial(clean(target.url, recorder.redactor), printer, time.monotonic() - began), as_json)
         raise
     _conclude(report, as_json)
     return 0 if report.ok else 1

@@ -36,11 +36,6 @@ class Target(Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"<Target {self.bot!r}>"  # a token has no business in a traceback
 
-    @property
-    def anonymous(self) -> bool:
-        """Whether there is neither token nor login."""
-        return self.token is None and self.user is None
-
 
 def add_target(parser: argparse.ArgumentParser) -> None:
     """URL, bot, secrets, profile, policy, proxy."""

@@ -11,9 +11,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from chatkit.cli import terminal
-from chatkit.cli.chat import opened, wants_token
-from chatkit.cli.options import Target, add_target, read_target, token_missing
+from chatkit.cli.chat import opened
+from chatkit.cli.options import Target, add_target, read_target
+from chatkit.cli.refusal import explain
 from chatkit.errors import ChatkitError, ConnectFailed, InvalidInput
+from chatkit.plain import one_line
 
 if TYPE_CHECKING:
     from chatkit.client import ChatClient
@@ -44,19 +46,23 @@ async def _record(target: Target, args: argparse.Namespace) -> int:
     began = time.monotonic()
     try:
         async with opened(target, args.out, overwrite=args.overwrite) as client:
-            try:
-                await client.start()
-                await _watch(client, args.seconds)
-            finally:
-                error = client.error
+            await client.start()
+            await _watch(client, args.seconds)
+            error = client.error
+            if not _recorded(client.trace):
+                error = await explain(client, target, error)
     except asyncio.CancelledError:
         _conclude(client.trace, args, time.monotonic() - began)
         raise
     trace = client.trace
     _conclude(trace, args, time.monotonic() - began)
-    if any(connection.opened_at is not None for connection in trace.connections):
+    if _recorded(trace):
         return 0
-    raise _nothing(target, error, args.out)
+    raise _nothing(error, args.out)
+
+
+def _recorded(trace: Trace) -> bool:
+    return any(connection.opened_at is not None for connection in trace.connections)
 
 
 async def _watch(client: ChatClient, seconds: float) -> None:
@@ -77,10 +83,8 @@ async def _watch(client: ChatClient, seconds: float) -> None:
             return
 
 
-def _nothing(target: Target, error: BaseException | None, out: str) -> ChatkitError:
+def _nothing(error: BaseException | None, out: str) -> ChatkitError:
     """Why not one connection opened, as an error to raise."""
-    if target.anonymous and wants_token(error):
-        return token_missing(target)
     if isinstance(error, ChatkitError):
         return error
     return ConnectFailed("no connection came about in that time", target=out, stage="tcp", remedy="record for longer")
@@ -99,7 +103,7 @@ def _conclude(trace: Trace, args: argparse.Namespace, elapsed: float) -> None:
         print(json.dumps(document), flush=True)
         return
     for connection in trace.connections:
-        terminal.say(str(connection))
+        terminal.say(one_line(str(connection), 500))
     terminal.say(f"{len(trace):,} events of {elapsed:.1f} s in {args.out}")
 
 

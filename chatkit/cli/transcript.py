@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from chatkit.cli import terminal
+from chatkit.plain import one_line
 from chatkit.policy.status import State
 
 if TYPE_CHECKING:
@@ -27,19 +28,27 @@ class Transcript:
         """Key and printed text of the reply whose line is open."""
         self._state: tuple[State, int] | None = None
         self._typing: tuple[str, ...] = ()
+        self.unread = False
+        """Whether nobody reads our output any more."""
 
     def see(self, what: str) -> None:
         """Something changed: ``state``, ``message``, ``typing`` or ``health``."""
-        if what == "message":
-            self._see_messages()
-        elif what == "state":
-            self._see_state()
-        elif what == "typing":
-            self._see_typing()
+        if self.unread:
+            return
+        try:
+            if what == "message":
+                self._see_messages()
+            elif what == "state":
+                self._see_state()
+            elif what == "typing":
+                self._see_typing()
+        except BrokenPipeError:
+            # This runs inside the client, which must not die of a reader that went away.
+            self.unread = True
 
     def finish(self) -> None:
         """Ends a line that is still open."""
-        if self._growing is not None:
+        if self._growing is not None and not self.unread:
             self._growing = None
             terminal.say("")
 
@@ -53,13 +62,14 @@ class Transcript:
 
     def _print(self, message: ChatMessage) -> None:
         before = self._growing[1] if self._growing is not None else None
+        author = one_line(message.author, 60)
         if before is None:
-            terminal.say(f"{message.author}: {message.text}", end="")
+            terminal.say(f"{author}: {message.text}", end="")
         elif message.text.startswith(before):
             terminal.say(message.text[len(before) :], end="")
         else:
             # The whole reply differs from its pieces: the whole is what counts.
-            terminal.say(f"\n{message.author} (whole): {message.text}", end="")
+            terminal.say(f"\n{author} (whole): {message.text}", end="")
         if message.state == "streaming":
             self._growing = (message.key, message.text)
             return
@@ -78,7 +88,7 @@ class Transcript:
             return
         self._state = seen
         self.finish()
-        terminal.note(self._words())
+        terminal.note(one_line(self._words(), 500))
 
     def _words(self) -> str:
         status = self._client.status
@@ -95,7 +105,7 @@ class Transcript:
     def _see_typing(self) -> None:
         users = self._client.typing_users
         if sys.stdout.isatty() and sys.stderr.isatty() and self._growing is None and users and users != self._typing:
-            terminal.note(f"{', '.join(users)} is typing …")
+            terminal.note(one_line(f"{', '.join(users)} is typing …", 200))
         self._typing = users
 
 

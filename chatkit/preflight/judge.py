@@ -199,29 +199,30 @@ def refused(status: int, what: str, remedy: str | None, *, token_bad: str | None
     details: dict[str, Any] = {"http_status": status, "may_mean": []}
     if status not in (401, 403):
         return Line(status="fail", summary=what, remedy=remedy, details=details)
-    meaning, remedy, causes = _meaning(token_bad, bot_status)
+    means, remedy, causes = meaning(token_bad, bot_status)
     details["may_mean"] = list(causes)
-    return Line(status="fail", summary=f"HTTP {status}: {meaning}", remedy=remedy, details=details)
+    return Line(status="fail", summary=f"HTTP {status}: {means}", remedy=remedy, details=details)
 
 
-def _meaning(token_bad: str | None, bot_status: int | None) -> tuple[str, str, Sequence[str]]:
+def meaning(token_bad: str | None, bot_status: int | None) -> tuple[str, str, Sequence[str]]:
+    """What 401 or 403 on an upgrade means, its remedy, and the ids of the causes that are left; see :func:`refused`."""
     if token_bad is not None:
         return f"it is the token ({token_bad})", "see the line of the token", ("auth-rejected",)
     if bot_status == 401:
         return "it is the token: the HTTP API refuses it too", "log in again, or give another token", ("auth-rejected",)
     if bot_status == 403:
-        meaning = "it is the permission: the HTTP API knows the token but not for this bot"
-        return meaning, "ask for permission on the bot", ("bot-access-denied",)
+        words = "it is the permission: the HTTP API knows the token but not for this bot"
+        return words, "ask for permission on the bot", ("bot-access-denied",)
     if bot_status == 404:
         return "there is no such bot: the HTTP API says 404", "check the bot's id", ("bot-access-denied", "not-found")
     if bot_status is not None and 200 <= bot_status < 300:
-        meaning = "token and bot are good for the HTTP API, so the path of the socket is unknown to the server, the "
-        meaning += "Origin is not allowed, the socket wants the token elsewhere, or an edge rule refuses it"
+        words = "token and bot are good for the HTTP API, so the path of the socket is unknown to the server, the "
+        words += "Origin is not allowed, the socket wants the token elsewhere, or an edge rule refuses it"
         remedy = "compare paths.chat_socket and [auth] of the profile with the backend's routes"
-        return meaning, remedy, ("not-found", "origin-rejected", "auth-rejected")
-    meaning = "token, bot, Origin or path; without an answer of the API for the bot these are not told apart"
+        return words, remedy, ("not-found", "origin-rejected", "auth-rejected")
+    words = "token, bot, Origin or path; without an answer of the API for the bot these are not told apart"
     return (
-        meaning,
+        words,
         "first mend the line of the bot",
         ("auth-rejected", "bot-access-denied", "origin-rejected", "not-found"),
     )
