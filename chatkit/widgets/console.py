@@ -49,7 +49,7 @@ class Lab(Protocol):
     def password(self) -> str: ...
 
 
-class ConsolePanel(anywidget.AnyWidget):  # type: ignore[misc]
+class ConsolePanel(anywidget.AnyWidget):
     """The window. ``view``, ``checks`` and ``problem`` are what is shown; no secret is ever in a trait."""
 
     _esm = STATIC / "console.js"

@@ -38,9 +38,9 @@ def test_chat_by_keyboard_with_a_hostile_bot(open_notebook: Open) -> None:
     page.wait_for_selector(".ck-text:text-is('<script>window.hacked=2</script><i>hello</i>')", timeout=PATIENCE)
     assert page.evaluate("window.hacked") is None
     assert page.input_value(".ck-send textarea") == ""
-    page.click("button:text-is('Disconnect')")
+    page.click(".ck-primary:text-is('Disconnect')")
     page.wait_for_selector(".ck-console .ck-word:text-is('Closed')", timeout=PATIENCE)
-    page.click("button:text-is('Connect')")
+    page.click(".ck-primary:text-is('Connect')")
     page.wait_for_selector(".ck-console .ck-word:text-is('Live')", timeout=PATIENCE)
     assert_quiet(lab)
 
@@ -94,7 +94,7 @@ def test_mistakes_are_sentences(open_notebook: Open) -> None:
     page.fill("input[aria-label='Backend URL']", "http://127.0.0.1:9")
     page.fill("input[aria-label='Bot id']", "echo")
     page.fill("input[aria-label='Access token']", "not-a-token")
-    page.click("button:text-is('Connect')")
+    page.click(".ck-primary:text-is('Connect')")
     page.wait_for_selector(".ck-problem:has-text('refused')", timeout=PATIENCE)
     assert lab.external == []
     assert lab.complaints == []
