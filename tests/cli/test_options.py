@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import socket
+from types import SimpleNamespace
 
 import pytest
 
+from chatkit import cli
 from chatkit.cli.options import add_target, read_target
 from chatkit.errors import ChatkitError, InvalidInput, ProfileError
 
@@ -106,6 +108,25 @@ def test_errors_are_errors_of_chatkit() -> None:
 
 
 # What every verb says of a target that cannot be used
+
+
+@pytest.fixture
+def chatkit(capsys, monkeypatch):
+    """As the process of the other tests, but in this one: a start costs half a second, and here are many."""
+
+    def run(*arguments: str, **variables: str) -> SimpleNamespace:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        try:
+            code = cli.main(arguments)
+        except SystemExit as ended:
+            code = ended.code
+        shown = capsys.readouterr()
+        assert not [secret for secret in (*variables.values(), "eyJ") if secret in shown.out + shown.err]
+        return SimpleNamespace(returncode=code, stdout=shown.out, stderr=shown.err)
+
+    return run
+
 
 VERBS = [["check"], ["chat", "--once", "x"], ["record", "--for", "1", "--out", "OUT"]]
 
