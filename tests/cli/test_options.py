@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import socket
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -204,3 +206,16 @@ def test_a_broken_profile(chatkit, verb, tmp_path_factory) -> None:
     assert "line 1" not in done.stderr
     assert "line 2, key client.stabilize" in done.stderr
     assert "'stabilise'?" in done.stderr
+
+
+@pytest.mark.parametrize("verb_name", ["check", "chat", "record"])
+def test_help_imports_nothing_heavy(verb_name) -> None:
+    """That is what keeps it quick."""
+    code = (
+        "import sys, atexit\n"
+        "heavy = ['fastapi', 'uvicorn', 'pydantic', 'jwt', 'websockets', 'numpy', 'httpx']\n"
+        "atexit.register(lambda: print([m for m in heavy if m in sys.modules], file=sys.stderr))\n"
+        f"from chatkit.cli import main; sys.exit(main([{verb_name!r}, '--help']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stderr) == (0, "[]\n")

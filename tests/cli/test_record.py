@@ -6,6 +6,7 @@ import json
 import signal
 import stat
 import subprocess
+import time
 
 import pytest
 
@@ -88,6 +89,7 @@ def test_ctrl_c(lab, tmp_path, as_json) -> None:
     ) as process:
         while not house.stats.peers:
             assert process.poll() is None
+            time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (130, "")
