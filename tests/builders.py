@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_type_hints
 
 import jwt
 
@@ -52,10 +52,8 @@ def text(type_: str, **data: Any) -> dict[str, Any]:
 
 def example(kind: type[Event]) -> Event:
     """One event of a kind, every field filled."""
-    import typing
-
     values: dict[str, Any] = {}
-    hints = typing.get_type_hints(kind)
+    hints = get_type_hints(kind)
     for name in kind.__struct_fields__:
         values[name] = _value(name, hints[name])
     return kind(**values)
@@ -75,7 +73,8 @@ def _value(name: str, hint: Any) -> Any:
         return 1.25
     if "int" in words:
         return 1000
-    return f"{name}: ünï “x”\n2nd line"
+    quoted = name in {"error", "detail", "because", "text", "reason", "body"}
+    return f"{name}: ünï “x”" + ("\nsecond line" if quoted else "")
 
 
 ALL = [example(kind) for kind in KINDS]
