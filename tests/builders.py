@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 import jwt
 
-from chatkit.events import KINDS, Event
+from chatkit.events import KINDS, AttemptStarted, Event, FrameSent, Opened, RecordingEnded, TransportEnded
 from chatkit.trace import Header, Origin, Trace
 
 SECRET = "a-signing-secret-of-at-least-32-bytes"
@@ -78,3 +78,13 @@ def _value(name: str, hint: Any) -> Any:
 
 
 ALL = [example(kind) for kind in KINDS]
+"""One event of every kind."""
+
+STORY_OF_A_PING = story(
+    (0.0, AttemptStarted, {"url": "ws://h/p"}),
+    (0.1, Opened),
+    (0.2, FrameSent, text("ping", timestamp="t")),
+    (0.4, TransportEnded, {"how": "rst", "by": "server"}),
+    (0.5, RecordingEnded, {"connection": None}),
+)
+"""The incident in five events."""
