@@ -162,7 +162,7 @@ class Connection(Struct, frozen=True, kw_only=True):
     opened_at: float | None
     established_at: float | None
     last_at: float
-    """Of its last event."""
+    """Of its last event; of the trace's last event while it lives."""
     opened_wall: str | None
     """ISO-8601 UTC."""
     status: int | None
@@ -221,7 +221,7 @@ def _summarise_one(trace: Trace, code: int, events: list[Event]) -> Connection:
         started_at=float(trace.at[places[0]]),
         opened_at=opened.at if opened is not None else None,
         established_at=established.at if established is not None else None,
-        last_at=float(trace.at[places[-1]]),
+        last_at=float(trace.at[places[-1] if ending is not None else -1]),
         opened_wall=iso_utc(trace.epoch + opened.at) if opened is not None else None,
         status=answered.status if answered is not None else None,
         extensions=opened.extensions if opened is not None else None,

@@ -168,7 +168,7 @@ class MissingDependency(ChatkitError, ImportError):
     def __init__(self, feature: str, *, package: str, extra: str) -> None:
         super().__init__(
             f"{feature} needs the package {package!r}, which is not installed",
-            remedy=f"pip install 'chatkit[{extra}]'",
+            remedy=f"pip install {package} (the extra {extra!r} of this project)",
         )
         self.feature, self.package, self.extra = feature, package, extra
 

@@ -102,6 +102,11 @@ class Recorder:
                 f"the recording cannot be written: {error.strerror}", where=str(self.path), remedy="name another place"
             ) from None
 
+    @property
+    def epoch(self) -> float:
+        """Unix time of the trace's start."""
+        return self._builder.header.epoch
+
     # Recording
 
     def now(self) -> float:

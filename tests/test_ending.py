@@ -29,7 +29,7 @@ from chatkit.events import (
 from chatkit.profile import Types
 from chatkit.trace import Trace
 
-from tests.builders import events, header, story, text
+from stories import events, header, story, text
 
 Fact = tuple[float, type, dict[str, Any]]
 

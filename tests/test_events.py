@@ -53,7 +53,7 @@ from chatkit.events import (
 )
 from chatkit.trace import EVENT_DECODER
 
-from tests.builders import ALL
+from stories import ALL
 
 encode = msgspec.json.Encoder().encode
 

@@ -31,8 +31,8 @@ from chatkit.events import (
 )
 from chatkit.recorder import Recorder
 
-from tests.builders import make_jwt
-from tests.conftest import TICK, until_sync
+from stories import make_jwt
+from conftest import TICK, until_sync
 
 REQUEST = b"GET /p HTTP/1.1\r\nHost: h\r\n\r\n"
 ANSWER = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"

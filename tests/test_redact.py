@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from chatkit import redact
 from chatkit.redact import MARK, NOISY_LOGGERS, SECRET_KEYS, RedactingFilter, Redactor, guard_logs
 
-from tests.builders import make_jwt
+from stories import make_jwt
 
 JWT = make_jwt(exp=1_764_000_000, iat=1_763_998_200)
 SHOWN = "[jwt exp=1764000000 iat=1763998200]"

@@ -23,7 +23,7 @@ from chatkit.events import (
 )
 from chatkit.trace import Header, Origin, Trace, TraceBuilder
 
-from tests.builders import ALL, events, header, story, text
+from stories import ALL, events, header, story, text
 
 STORY = story(
     (0.0, AttemptStarted, {"url": "ws://h/p"}),

@@ -10,10 +10,12 @@ import argparse
 import importlib
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from chatkit import __version__
 from chatkit.errors import ChatkitError
+from chatkit.plain import harmless
+from chatkit.redact import DEFAULT
 
 VERBS: Mapping[str, str] = {
     "lab": "run the embedded backend, with faults to choose",
@@ -33,10 +35,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _dispatch(arguments)
     except ChatkitError as error:
-        print(f"chatkit: {error}", file=sys.stderr)
+        print(f"chatkit: {harmless(DEFAULT.text(str(error)))}", file=sys.stderr)
         return USAGE_ERROR
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+class _Parser(argparse.ArgumentParser):
+    """Repeats a mistyped argument in its complaint, but no token that stands there."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(DEFAULT.text(message))
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -44,7 +53,7 @@ def _dispatch(arguments: list[str]) -> int:
     if verb not in VERBS:
         _outer_parser().parse_args(arguments)  # prints help or version, or ends with a usage error
     module = _load(str(verb))
-    parser = argparse.ArgumentParser(prog=f"chatkit {verb}", description=module.SUMMARY, allow_abbrev=False)
+    parser = _Parser(prog=f"chatkit {verb}", description=module.SUMMARY, allow_abbrev=False)
     module.add_arguments(parser)
     place = arguments.index(str(verb))
     code: int = module.run(parser.parse_args(arguments[:place] + arguments[place + 1 :]))

@@ -12,10 +12,10 @@ from typing import Any
 from chatkit.client.chat import ChatClient
 from chatkit.client.delivery import Delivery, Reply
 from chatkit.client.engine import engine
-from chatkit.client.health import HealthStatus
 from chatkit.ending import Connection
 from chatkit.errors import ChatkitError, ConnectFailed
 from chatkit.policy.delivery import ChatMessage, DeliveryState
+from chatkit.policy.health import HealthStatus
 from chatkit.policy.status import LIVE, RESTING, State, Status
 from chatkit.profile import Profile
 from chatkit.recorder import Recorder
@@ -70,6 +70,16 @@ class BackgroundChat:
     def messages(self) -> tuple[ChatMessage, ...]:
         """The conversation as it is shown."""
         return self.client.messages
+
+    @property
+    def url(self) -> str:
+        """Base URL of the backend."""
+        return self.client.api.base
+
+    @property
+    def token(self) -> str | None:
+        """The access token in use, for handing it to another call; do not print it."""
+        return self.client.api.reveal_token()
 
     @property
     def recorder(self) -> Recorder:

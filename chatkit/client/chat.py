@@ -22,7 +22,7 @@ from chatkit.client.connection import RecordedConnection, close_quietly
 from chatkit.client.conversation import Conversation
 from chatkit.client.delivery import Delivery
 from chatkit.client.health import HealthMonitor
-from chatkit.client.http import HttpApi
+from chatkit.client.http import HttpApi, base_url
 from chatkit.client.lag import watch_loop
 from chatkit.client.opening import open_connection
 from chatkit.client.tasks import Tasks
@@ -83,9 +83,11 @@ class ChatClient:
             raise InvalidInput("no bot is named", expected="a bot's id", where="bot")
         if (user is None) != (password is None):
             raise InvalidInput("a login needs both user and password", where="user, password")
+        base_url(url)  # before a recording is begun that would stay behind empty
         self.bot = bot
         self._owns_recorder = recorder is None
-        self.recorder = recorder or Recorder(record_to, target=url, types=self.profile.types)
+        # Not "recorder or": a recorder without events yet has the length 0.
+        self.recorder = Recorder(record_to, target=url, types=self.profile.types) if recorder is None else recorder
         self._login = (user, password) if user is not None and password is not None else None
         self.api = HttpApi(
             url, recorder=self.recorder, profile=self.profile, token=token, refresh_token=refresh_token, proxy=proxy

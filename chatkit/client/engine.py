@@ -69,6 +69,10 @@ class Engine:
             future.cancel()
             raise
 
+    def start(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        """Runs ``work`` on the engine without waiting; whoever needs its result or failure asks the future."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop)
+
     def do(self, work: Callable[[], T]) -> T:
         """Runs a plain function on the engine's loop and waits for its result."""
 

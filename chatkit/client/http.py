@@ -6,6 +6,7 @@ they are known, and never appear in an error or an event.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 from collections.abc import Mapping
@@ -24,6 +25,10 @@ from chatkit.policy.token import read_claims, token_state
 from chatkit.profile import DEFAULT, Profile, dig
 from chatkit.recorder import Recorder
 from chatkit.redact import guard_logs
+
+_CODING = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+MAX_BODY = 16 << 20
+"""Bytes of an answer that are read at most, after decompression; a longer one counts as no answer."""
 
 
 class HttpStatusError(ChatkitError):
@@ -65,6 +70,8 @@ class HttpApi:
         self._token: str | None = None
         self._refresh: str | None = None
         self._exchanges = itertools.count(1)
+        self.server_ahead: float | None = None
+        """Seconds that the server's clock is ahead of ours, by the last ``Date`` header, which counts whole seconds."""
         guard_logs(recorder.redactor)
         trust = proxy and not is_loopback(urlsplit(self.base).hostname)
         self._client = httpx.AsyncClient(base_url=self.base, trust_env=trust, timeout=profile.client.connect_timeout)
@@ -103,6 +110,10 @@ class HttpApi:
         """Times in the access token, ``None`` if it has none; see :func:`chatkit.policy.token.read_claims`."""
         return read_claims(self._token) if self._token else None
 
+    def reveal_token(self) -> str | None:
+        """The access token itself, for handing it to another part of chatkit; never for showing."""
+        return self._token
+
     def token_words(self) -> str:
         """The access token's state in words."""
         return token_state(self._token, time.time())
@@ -132,6 +143,10 @@ class HttpApi:
         if self.profile.auth.socket == "header" and self._token is not None:
             return [("Authorization", f"Bearer {self._token}")]
         return []
+
+    def bot_path(self, bot: str) -> str:
+        """The path of the call that describes a bot."""
+        return self.profile.paths.bot.format(bot_id=quote(bot, safe=""))
 
     # Calls
 
@@ -174,8 +189,7 @@ class HttpApi:
 
     async def bot(self, bot: str) -> dict[str, Any]:
         """What the backend says of a bot; raises :class:`HttpStatusError` with 401, 403 or 404 where it refuses."""
-        path = self.profile.paths.bot.format(bot_id=quote(bot, safe=""))
-        answer = await self.call("GET", path, "bot")
+        answer = await self.call("GET", self.bot_path(bot), "bot")
         return answer if isinstance(answer, dict) else {}
 
     async def bots(self) -> list[tuple[str, str]]:
@@ -215,7 +229,7 @@ class HttpApi:
         began = time.monotonic()
         status, error = None, None
         try:
-            response = await self._client.request(method, self.profile.paths.health, timeout=timeout)
+            response = await self._request(method, self.profile.paths.health, timeout=timeout)
             status = response.status_code
         except httpx.HTTPError as failure:
             error = self._words(failure)
@@ -283,7 +297,7 @@ class HttpApi:
         began = time.monotonic()
         options: dict[str, Any] = {"timeout": timeout} if timeout is not None else {}
         try:
-            response = await self._client.request(method, path, json=json, headers=headers, **options)
+            response = await self._request(method, path, json=json, headers=headers, **options)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             words = self._words(error)
             took = round(time.monotonic() - began, 6)
@@ -305,6 +319,25 @@ class HttpApi:
         )
         return response
 
+    async def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """A whole answer, not longer than :data:`MAX_BODY`: what a server sends is never taken without a bound."""
+        async with self._client.stream(method, path, **options) as response:
+            self._compare_clocks(response.headers.get("Date"))
+            body = bytearray()
+            async for piece in response.aiter_bytes():
+                body += piece
+                if len(body) > MAX_BODY:
+                    raise httpx.ReadError(f"the answer is longer than {MAX_BODY:,} bytes")
+        # The body is decoded already, so the fields that describe its coding no longer hold.
+        fields = [(name, value) for name, value in response.headers.multi_items() if name not in _CODING]
+        return httpx.Response(response.status_code, headers=fields, content=bytes(body), request=response.request)
+
+    def _compare_clocks(self, date: str | None) -> None:
+        with contextlib.suppress(ValueError, OverflowError):
+            if date is not None:
+                # A Date is cut to the second: the middle of that second is the best guess.
+                self.server_ahead = parsedate_to_datetime(date).timestamp() + 0.5 - time.time()
+
     def _words(self, error: Exception) -> str:
         if isinstance(error, httpx.TimeoutException):
             return "timed out"
@@ -320,8 +353,11 @@ def base_url(url: str) -> str:
     Raises:
         InvalidInput: not a URL of a backend.
     """
-    parts = urlsplit(url.strip())
     schemes = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+    try:
+        parts = urlsplit(url.strip())
+    except ValueError as error:
+        raise InvalidInput("the URL cannot be read", expected="http://host:port", got=str(error), where="url") from None
     if parts.scheme not in schemes or not parts.netloc:
         raise InvalidInput(
             "this is no URL of a backend",
@@ -340,7 +376,12 @@ def base_url(url: str) -> str:
             where="url",
             remedy="leave the path of the WebSocket and the token out: profile and token= hold them",
         )
-    return f"{schemes[parts.scheme]}://{parts.netloc}{parts.path.rstrip('/')}"
+    base = f"{schemes[parts.scheme]}://{parts.netloc}{parts.path.rstrip('/')}"
+    try:
+        httpx.URL(base)
+    except httpx.InvalidURL as error:
+        raise InvalidInput("the URL cannot be read", expected="http://host:port", got=str(error), where="url") from None
+    return base
 
 
 def retry_after(response: httpx.Response) -> float | None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import ipaddress
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -28,9 +31,35 @@ Resolver = Callable[[str, int], Awaitable[Sequence[Address]]]
 
 
 async def resolve(host: str, port: int) -> list[Address]:
-    """The system's resolver; raises ``socket.gaierror``."""
-    infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [(family, address) for family, _, _, _, address in infos]
+    """The system's resolver; raises ``socket.gaierror``. Cancelling returns at once.
+
+    The look-up runs on a daemon thread of its own: a resolver that hangs would keep the loop's executor, and with it
+    the end of the process, waiting for as long as it hangs.
+    """
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[list[Address]] = loop.create_future()
+
+    def settle(addresses: list[Address], error: OSError | UnicodeError | None) -> None:
+        if found.done():
+            return
+        if error is None:
+            found.set_result(addresses)
+        else:
+            found.set_exception(error)
+
+    def look_up() -> None:
+        addresses: list[Address] = []
+        failure: OSError | UnicodeError | None = None
+        try:
+            infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = [(family, address) for family, _, _, _, address in infos]
+        except (OSError, UnicodeError) as error:
+            failure = error
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, addresses, failure)
+
+    threading.Thread(target=look_up, name="chatkit dns", daemon=True).start()
+    return await found
 
 
 class Attempt:
@@ -84,7 +113,7 @@ async def open_connection(
     check_url(url)
     tap = recorder.wire()
     shown = recorder.redactor.text(url)
-    used_proxy = _find_proxy(url) if proxy else None
+    used_proxy = find_proxy(url) if proxy else None
     tap.record(
         AttemptStarted,
         url=shown,
@@ -122,7 +151,7 @@ async def open_connection(
         tap.record(AttemptFailed, stage=progress.stage, error="cancelled by us")
         raise
     except Exception as error:
-        failure = _explain(error, progress.stage, shown, recorder)
+        failure = explain_failure(error, progress.stage, shown, recorder)
         tap.record(AttemptFailed, stage=failure.stage, error=failure.what, status=failure.status)
         raise failure from None
 
@@ -150,10 +179,17 @@ def check_url(url: str) -> None:
 
 def is_loopback(host: str | None) -> bool:
     """Whether a host name or address means this machine."""
-    return host is not None and (host == "localhost" or host.startswith("127.") or host in ("::1", "0.0.0.0"))
+    if host is None or host == "localhost":
+        return host is not None
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False  # a name: 127.0.0.1.example.com is somebody else's machine
+    return address.is_loopback or host == "0.0.0.0"
 
 
-def _find_proxy(url: str) -> str | None:
+def find_proxy(url: str) -> str | None:
+    """The forward proxy that the environment names for a WebSocket URL; ``None`` for none, and for loopback."""
     uri = parse_uri(url)
     return None if is_loopback(uri.host) else get_proxy(uri)
 
@@ -170,7 +206,7 @@ async def _walk(url: str, progress: Attempt, options: dict[str, Any], resolver: 
 
     def made(transport: asyncio.Transport) -> None:
         if (tls := transport.get_extra_info("ssl_object")) is not None:
-            tap.record(TlsEstablished, seconds=round(time.monotonic() - began, 6), **_describe_tls(tls))
+            tap.record(TlsEstablished, seconds=round(time.monotonic() - began, 6), **describe_tls(tls))
         progress.stage = "upgrade"
 
     factory = functools.partial(RecordedConnection, tap=tap, made=made)
@@ -194,10 +230,24 @@ async def _open_socket(url: str, progress: Attempt, resolver: Resolver) -> socke
         raise socket.gaierror(socket.EAI_NONAME, "no address")
     progress.tap.record(NameResolved, host=uri.host, addresses=shown, seconds=round(time.monotonic() - began, 6))
     progress.stage = "tcp"
+    sock, address, seconds = await dial(addresses)
+    progress.tap.record(TcpConnected, local=_show(sock.getsockname()), peer=_show(address), seconds=round(seconds, 6))
+    return sock
+
+
+async def dial(addresses: Sequence[Address]) -> tuple[socket.socket, Any, float]:
+    """A connected socket, whose the caller is from now on, its peer address and the seconds it took.
+
+    Addresses are tried in their order; raises the ``OSError`` of the last. Cancelling closes the socket.
+    """
     errors: list[OSError] = []
     for family, address in addresses:
         began = time.monotonic()
-        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock = socket.socket(family, socket.SOCK_STREAM)
+        except OSError as error:  # an address family that this machine does not have
+            errors.append(error)
+            continue
         sock.setblocking(False)
         try:
             await asyncio.get_running_loop().sock_connect(sock, address)
@@ -208,13 +258,7 @@ async def _open_socket(url: str, progress: Attempt, resolver: Resolver) -> socke
             sock.close()
             raise
         else:
-            progress.tap.record(
-                TcpConnected,
-                local=_show(sock.getsockname()),
-                peer=_show(address),
-                seconds=round(time.monotonic() - began, 6),
-            )
-            return sock
+            return sock, address, time.monotonic() - began
     raise errors[-1]
 
 
@@ -222,7 +266,8 @@ def _show(address: Any) -> str:
     return f"[{address[0]}]:{address[1]}" if ":" in str(address[0]) else f"{address[0]}:{address[1]}"
 
 
-def _describe_tls(tls: ssl.SSLObject) -> dict[str, Any]:
+def describe_tls(tls: ssl.SSLObject) -> dict[str, Any]:
+    """Version, cipher and the certificate's names and end (Unix time), as ``TlsEstablished`` wants them."""
     certificate = tls.getpeercert() or {}
     cipher = tls.cipher()
     not_after = certificate.get("notAfter")
@@ -240,7 +285,7 @@ def _name(parts: Any) -> str | None:
     return names.get("commonName") or names.get("organizationName")
 
 
-def _explain(error: Exception, stage: str, target: str, recorder: Recorder) -> ConnectFailed:
+def explain_failure(error: Exception, stage: str, target: str, recorder: Recorder) -> ConnectFailed:
     """An exception of the libraries as a sentence with its stage and what to try."""
     fail = functools.partial(ConnectFailed, target=target)
     cause = error.__cause__
@@ -248,7 +293,7 @@ def _explain(error: Exception, stage: str, target: str, recorder: Recorder) -> C
     if refused is not None:
         return _explain_refusal(refused, fail, recorder)
     text = recorder.redactor.text(str(error)) or type(error).__name__
-    if isinstance(error, socket.gaierror):
+    if isinstance(error, socket.gaierror | UnicodeError):
         return fail("the host name does not resolve", stage="dns", got=text, remedy="check the name, VPN and DNS")
     if isinstance(error, ssl.SSLError):
         hint = "the port speaks plain HTTP: try ws://" if "WRONG_VERSION" in text.upper() else "check the certificate"

@@ -92,7 +92,7 @@ def read_header(line: bytes, source: str) -> Header:
             field="schema",
             expected=f"{SCHEMA} or older",
             got=schema,
-            remedy="update chatkit: pip install --upgrade chatkit",
+            remedy="update chatkit to the version that recorded it",
         )
     try:
         return _header(line)

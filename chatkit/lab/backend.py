@@ -6,7 +6,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 from chatkit.errors import InvalidInput
 from chatkit.faults.moments import Drop, Duplicate, Sending, Started
@@ -16,36 +15,12 @@ from chatkit.lab.bots import Bot
 from chatkit.lab.hub import Hub
 from chatkit.lab.messages import Message
 from chatkit.lab.runner import Deed, FaultRunner
+from chatkit.lab.stats import Counters, LabStats
 from chatkit.lab.store import Store
 from chatkit.lab.tokens import Claims, Mint, TokenRefused
 from chatkit.lab.users import USERS, User
 
 log = logging.getLogger("chatkit.lab")
-
-
-@dataclass(slots=True, kw_only=True)
-class Counters:
-    """What happened since the start; a crash does not reset it."""
-
-    attempts: int = 0
-    """WebSocket upgrades asked for."""
-    refused: int = 0
-    """Upgrades refused, or closed at once after they were accepted."""
-    opened: int = 0
-    """Connections that were let in."""
-    ended: int = 0
-    """Of those, how many are gone."""
-    aborted: int = 0
-    """Connections that the lab ended without a close frame, on purpose."""
-    app_pings: int = 0
-    protocol_pings: int = 0
-    messages: int = 0
-    """Data messages received on sockets, pings included."""
-    ignored: int = 0
-    """Messages of unknown type."""
-    chats: int = 0
-    """Messages accepted over HTTP."""
-    crashes: int = 0
 
 
 class RateLimit:
@@ -132,6 +107,10 @@ class Backend:
         """The plan's view of the next connection."""
         self._ordinal += 1
         return FaultRunner(self.plan, self._ordinal, perform)
+
+    def stats(self) -> LabStats:
+        """A snapshot; safe from any thread."""
+        return self.counters.snapshot(self.hub.snapshot())
 
     def access_token(self, user: str, ttl: float | None = None) -> str:
         """A fresh access token; ``ttl`` in seconds, by default what the plan or the lab says."""

@@ -7,7 +7,6 @@ import atexit
 import html
 import time
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
@@ -18,9 +17,9 @@ from chatkit.faults.plan import FaultPlan
 from chatkit.lab import conversation, messages
 from chatkit.lab.backend import Backend, RateLimit
 from chatkit.lab.bots import Bot, BotInfo, choose_bots
-from chatkit.lab.hub import PeerInfo
 from chatkit.lab.listener import check_loopback
 from chatkit.lab.serving import Serving
+from chatkit.lab.stats import LabStats
 from chatkit.lab.thread import LabThread
 from chatkit.lab.tokens import Mint
 from chatkit.lab.users import PASSWORD
@@ -37,25 +36,6 @@ class LabState(Enum):
     """The port is bound (a crash may refuse connections for a while)."""
     CLOSED = "closed"
     """Over for good."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabStats:
-    """A snapshot of what the lab saw; see :class:`chatkit.lab.backend.Counters` for the numbers."""
-
-    attempts: int
-    refused: int
-    opened: int
-    ended: int
-    aborted: int
-    app_pings: int
-    protocol_pings: int
-    messages: int
-    ignored: int
-    chats: int
-    crashes: int
-    peers: tuple[PeerInfo, ...]
-    """Who is connected now, oldest first."""
 
 
 class LabServer:
@@ -214,9 +194,7 @@ class LabServer:
     @property
     def stats(self) -> LabStats:
         """What the lab saw so far; safe from any thread."""
-        counters = self._backend.counters
-        numbers = {name: getattr(counters, name) for name in counters.__slots__}
-        return LabStats(peers=self._backend.hub.snapshot(), **numbers)
+        return self._backend.stats()
 
     def token_for(self, user: str, ttl: float | None = None) -> str:
         """A fresh access token.

@@ -62,6 +62,8 @@ class Serving:
             interface="asgi3",
             log_config=None,
             access_log=False,
+            # Longer than clients keep idle connections (httpx: 5 s), so that no request meets a closing one.
+            timeout_keep_alive=60,
             proxy_headers=False,
         )
         self._state = ServerState()
@@ -107,11 +109,15 @@ class Serving:
             await asyncio.wait([self._reviving])
         self._deafen()
         for connection in list(self._state.connections):
-            connection.shutdown()
+            if not connection.transport.is_closing():
+                connection.shutdown()
+        try:
+            await self._settle(GRACE)
+        finally:
+            # Also when the caller is cancelled meanwhile: nothing stays open.
+            self._drop_all("fin")
+            self._backend.close()
         await self._settle(GRACE)
-        self._drop_all("fin")
-        await self._settle(GRACE)
-        self._backend.close()
 
     def cut(self, how: How) -> None:
         """Ends every connection without a close frame; the port stays open."""

@@ -59,7 +59,7 @@ class Mint:
             ttl = self.access_ttl if type == "access" else self.refresh_ttl
         # Fractions matter only for the short lifetimes of tests; RFC 7519 permits them in exp.
         expires = int(now) + round(ttl) if ttl >= 60 else round(now + ttl, 3)
-        claims = {"sub": user, "exp": expires, "iat": int(now), "type": type, "jti": secrets.token_hex(8)}
+        claims = {"sub": user, "exp": expires, "iat": int(now), "type": type}
         return jwt.encode(claims, self._secret, algorithm="HS256")
 
     def verify(self, token: str, now: float, *, type: TokenType = "access") -> Claims:

@@ -244,9 +244,7 @@ moments = st.one_of(
 )
 
 
-@given(
-    st.lists(faults(), max_size=4), st.lists(st.tuples(st.floats(0, 5), moments), max_size=20), st.integers()
-)
+@given(st.lists(faults(), max_size=4), st.lists(st.tuples(st.floats(0, 5), moments), max_size=20), st.integers())
 def test_plans_are_total_and_deterministic(chosen, steps, seed) -> None:
     """Any moments in any order give the same answers twice, and wake-ups name a fault of the plan."""
     script, now = [], 0.0

@@ -10,7 +10,7 @@ import chatkit
 from chatkit.errors import ImportFailed
 from chatkit.formats import jsonl
 
-from tests.builders import STORY_OF_A_PING
+from stories import STORY_OF_A_PING
 
 
 def test_a_recording_whatever_its_name(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from chatkit.formats import jsonl
 from chatkit.profile import Types
 from chatkit.trace import Header, Origin, Trace
 
-from tests.builders import ALL, events, header
+from stories import ALL, events, header
 
 ENDED = [*ALL, RecordingEnded(id="99", at=9.0)]
 NO_END = "the recording has no end: it is still running or was cut short"

@@ -87,9 +87,7 @@ class House:
         } | options
         return websockets.connect(f"{self.lab.ws_url}{path}?token={token}", **options)
 
-    async def enter(
-        self, user: str = "ada", bot: str = "echo", *, greeted: bool = True, **options: Any
-    ) -> Person:
+    async def enter(self, user: str = "ada", bot: str = "echo", *, greeted: bool = True, **options: Any) -> Person:
         """Somebody connected to a bot, after the greeting."""
         token = self.lab.token_for(user)
         ws = await self._stack.enter_async_context(self.socket(token, f"/api/ws/chat/{bot}", **options))

@@ -72,9 +72,9 @@ async def test_timers_end_a_silent_connection(house, fault, how, seen) -> None:
 )
 async def test_what_keeps_an_idle_connection_alive(house, counts, keeper, lives) -> None:
     """Only activity of the counted kind; directions are seen from the client."""
-    ada = await (await house(f"idle-timeout:timeout=0.4,counts={counts}")).enter()
+    ada = await (await house(f"idle-timeout:timeout=0.5,counts={counts}")).enter()
     try:
-        for _ in range(7):
+        for _ in range(8):
             await asyncio.sleep(0.08)
             match keeper:
                 case "app":
@@ -108,9 +108,10 @@ async def test_max_lifetime_ignores_traffic(house) -> None:
 
 async def test_server_crash(house) -> None:
     """All sockets end by FIN, the port refuses, then the same port serves again and the history is there."""
-    home = await house("server-crash:after=0.5,gap=0.4")
+    home = await house()
     ada, grace = await home.enter(), await home.enter("grace", "slow")
     session = (await ada.chat("echo", "before")).json()["session_id"]
+    home.lab.set_faults(["server-crash:after=0.05,gap=0.5"])
     assert [ending(await person.end()) for person in (ada, grace)] == ["fin", "fin"]
     with pytest.raises(httpx.ConnectError):
         await home.client().get("/health")
@@ -128,7 +129,7 @@ async def test_server_crash(house) -> None:
 
 async def test_a_crash_cuts_an_answer_short_without_a_traceback(house, caplog) -> None:
     """The HTTP call ends without a response, the log stays quiet."""
-    home = await house("server-crash:after=0.2,gap=0.1")
+    home = await house("server-crash:after=0.3,gap=0.1")
     http = home.client(home.lab.token)
     with pytest.raises(httpx.RemoteProtocolError):
         await http.post("/api/conversations/bots/slow/chat", json={"message": "x"})

@@ -129,9 +129,7 @@ async def test_closing_says_1012_and_does_not_hang(caplog) -> None:
             ws = await websockets.connect(f"{lab.ws_url}/api/ws/chat/echo?token={lab.token}", proxy=None)
             raw = socket.create_connection(lab.url.removeprefix("http://").split(":"))
             headers = {"Authorization": f"Bearer {lab.token}"}
-            post = http.post(
-                f"{lab.url}/api/conversations/bots/stubborn/chat", json={"message": "x"}, headers=headers
-            )
+            post = http.post(f"{lab.url}/api/conversations/bots/stubborn/chat", json={"message": "x"}, headers=headers)
             waiting = group.create_task(_fails(post))
             await ws.recv()
             while lab.stats.chats == 0:
@@ -275,3 +273,31 @@ def test_what_cannot_work_is_said_at_once(options, fragment) -> None:
     """In the constructor, before anything runs."""
     with pytest.raises(InvalidInput, match=fragment):
         LabServer(**options)
+
+
+async def test_a_cancelled_close_leaves_nothing_open() -> None:
+    """Whoever cancels the end of `async with` gets the sockets closed all the same."""
+    lab = LabServer(bots=["slow"])
+    entered, leave = asyncio.Event(), asyncio.Event()
+
+    async def use() -> None:
+        async with lab:
+            entered.set()
+            await leave.wait()
+
+    async with asyncio.TaskGroup() as group:
+        user = group.create_task(use())
+        await entered.wait()
+        url = f"{lab.ws_url}/api/ws/chat/slow?token={lab.token}"
+        async with websockets.connect(url, proxy=None, close_timeout=0.1) as ws:
+            ws.transport.pause_reading()
+            leave.set()
+            await asyncio.sleep(0.01)
+            user.cancel()
+            async with asyncio.timeout(5):
+                while lab.stats.peers:
+                    await asyncio.sleep(0.01)
+            ws.transport.resume_reading()
+    assert user.cancelled()
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(lab.url.removeprefix("http://").split(":"))

@@ -8,7 +8,7 @@ from chatkit.ending import Connection
 from chatkit.events import AttemptStarted, FrameSent, Opened, TransportEnded
 from chatkit.policy.status import LIVE, RESTING, State, Status, explain
 
-from tests.builders import story, text
+from stories import story, text
 
 
 def cut(id: str, how: str = "rst", at: float = 5.2) -> Connection:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from chatkit.policy.token import Claims, read_claims, span, token_state
 
-from tests.builders import make_jwt
+from stories import make_jwt
 
 NOW = 1_764_000_000.0
 

@@ -38,7 +38,7 @@ from chatkit.trace import EVENT_DECODER
 from chatkit.wire import WireReader
 from chatkit.wire.reader import KEEP, KEEP_BODY, KEEP_PREFIX
 
-from tests.builders import make_jwt
+from stories import make_jwt
 
 JWT = make_jwt(exp=1_764_000_000)
 

@@ -1,0 +1,6 @@
+"""Thin windows over everything else: they hold traits and pass messages on. The only room that imports widgets."""
+
+from chatkit.widgets.console import Console
+from chatkit.widgets.explorer import TimelineExplorer
+
+__all__ = ["Console", "TimelineExplorer"]

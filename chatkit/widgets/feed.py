@@ -1,0 +1,184 @@
+"""Feeds browsers with the layout of a recording that grows, from a thread of its own.
+
+The recorder's writer thread only sets a flag; this thread pulls the new events, lays them out and sends what each
+receiver lacks, so the first paint and all that follows need no free main thread. The feed holds its widget weakly:
+when the widget is gone or closed, the thread ends and the subscription with it.
+"""
+
+from __future__ import annotations
+
+import bisect
+import threading
+import time
+from collections.abc import Callable
+
+from chatkit.events import KIND_CODE, RecordingEnded
+from chatkit.recorder import Recorder
+from chatkit.trace import Trace
+from chatkit.views import packet
+from chatkit.views.sheet import Cursor
+from chatkit.views.timeline import TimelineBuilder
+from chatkit.widgets.flow import Flow
+
+EVERYBODY = "*"
+"""Whoever has the widget's first state and has not spoken yet."""
+MOST_RECEIVERS = 16
+POLL = 2.0
+"""Seconds between looks without a word of the recorder: its last batch, written when it closes, is not announced."""
+_ENDED = KIND_CODE[RecordingEnded]
+Send = Callable[[str, bytes], bool]
+"""Takes a receiver and a block; ``False`` when there is no widget any more."""
+
+
+class Feed:
+    """The layout of a source, and who holds how much of it. All methods may be called from any thread.
+
+    Args:
+        source: a trace, or a recorder that is followed.
+        send: how a block gets to a receiver.
+        stabilise: as for the layout.
+    """
+
+    def __init__(self, source: Trace | Recorder, send: Send, stabilise: float | None = None) -> None:
+        self._recorder = source if isinstance(source, Recorder) else None
+        self._send = send
+        self._builder = TimelineBuilder(stabilise=stabilise)
+        self._lock = threading.RLock()
+        self._parts: list[Trace] = []
+        self._starts: list[int] = []
+        self._receivers: dict[str, Flow] = {}
+        self._wake = threading.Event()
+        self._closed = False
+        self._ended = False
+        self._running = False
+        self._stop: Callable[[], None] | None = None
+        if isinstance(source, Trace):
+            self._take(source)
+        else:
+            self._pull()
+
+    @property
+    def live(self) -> bool:
+        """Whether more may come."""
+        return self._recorder is not None and not self._closed and not self._ended
+
+    def first_block(self) -> bytes:
+        """All there is now, for the widget's state; who gets it holds it."""
+        with self._lock:
+            self._receivers[EVERYBODY] = Flow(self._builder.cursor)
+            return packet.encode(self._builder.layout(), live=self.live)
+
+    def counts(self) -> tuple[int, int]:
+        """Connections and events laid out so far."""
+        with self._lock:
+            layout = self._builder.since(self._builder.cursor)
+            return layout.connections, layout.events
+
+    def find(self, row: int) -> tuple[Trace, int]:
+        """The stretch of trace that holds an event, and the event's place in it.
+
+        Raises:
+            IndexError: there is no such row.
+        """
+        with self._lock:
+            if not 0 <= row < len(self._builder):
+                raise IndexError(f"no event {row}: there are {len(self._builder):,}")
+            n = bisect.bisect_right(self._starts, row) - 1
+            return self._parts[n], row - self._starts[n]
+
+    # Receivers
+
+    def hello(self, receiver: str, held: Cursor) -> None:
+        """A browser is there and holds this much of the layout."""
+        with self._lock:
+            self._receivers.pop(EVERYBODY, None)
+            while len(self._receivers) >= MOST_RECEIVERS:
+                del self._receivers[next(iter(self._receivers))]
+            self._receivers[receiver] = Flow(held if self._possible(held) else Cursor())
+        self._nudge()
+
+    def painted(self, receiver: str, held: Cursor) -> None:
+        """A browser painted and holds this much."""
+        with self._lock:
+            flow = self._receivers.get(receiver)
+            if flow is None:
+                self.hello(receiver, held)
+                return
+            flow.painted(held)
+        self._nudge()
+
+    def bye(self, receiver: str) -> None:
+        """A browser has no view any more."""
+        with self._lock:
+            self._receivers.pop(receiver, None)
+
+    # Following
+
+    def start(self) -> None:
+        """Begins to follow a recorder; nothing to do for a trace."""
+        if not self.live or self._stop is not None:
+            return
+        assert self._recorder is not None
+        wake = self._wake
+        self._stop = self._recorder.subscribe(lambda total: wake.set())
+        self._running = True
+        threading.Thread(target=self._run, name="chatkit timeline", daemon=True).start()
+
+    def close(self) -> None:
+        """Stops following; twice is fine."""
+        self._closed = True
+        if self._stop is not None:
+            self._stop()
+        self._wake.set()
+
+    def step(self, now: float) -> float | None:
+        """Pulls what is new and sends what is due; seconds until the next delta is due, ``None`` for no time."""
+        with self._lock:
+            self._pull()
+            newest = self._builder.cursor
+            waits = [self._serve(name, flow, now, newest) for name, flow in list(self._receivers.items())]
+        return min((wait for wait in waits if wait is not None), default=None)
+
+    def _run(self) -> None:
+        pause: float | None = None
+        while self._running:
+            self._wake.wait(POLL if pause is None else min(pause, POLL))
+            self._wake.clear()
+            with self._lock:
+                pause = None if self._closed else self.step(time.monotonic())
+                self._running = self.live or (pause is not None and not self._closed)
+        if self._stop is not None:
+            self._stop()
+
+    def _nudge(self) -> None:
+        with self._lock:
+            if self._running:
+                self._wake.set()
+            else:
+                self.step(time.monotonic())
+
+    def _serve(self, name: str, flow: Flow, now: float, newest: Cursor) -> float | None:
+        wait = flow.wait(now, newest)
+        if wait != 0.0:
+            return wait
+        delta = self._builder.since(flow.held)
+        block = packet.encode(delta, live=self.live)
+        flow.sent(now, delta.until, len(block))
+        if not self._send(name, block):
+            self.close()
+        return None
+
+    def _possible(self, held: Cursor) -> bool:
+        newest = self._builder.cursor
+        return all(getattr(held, name) <= getattr(newest, name) for name in newest.__struct_fields__)
+
+    def _pull(self) -> None:
+        if self._recorder is not None and not self._closed:
+            self._take(self._recorder.snapshot(len(self._builder)))
+
+    def _take(self, part: Trace) -> None:
+        if len(part) or not self._parts:
+            self._starts.append(len(self._builder))
+            self._parts.append(part)
+            self._builder.extend(part)
+            self._ended = bool(len(part)) and int(part.kind[-1]) == _ENDED
