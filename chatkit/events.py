@@ -96,7 +96,7 @@ class AttemptFailed(Event, frozen=True, kw_only=True, tag=True):
     """HTTP status that refused the upgrade."""
 
     def __str__(self) -> str:
-        return f"failed at {self.stage}: {self.error}"
+        return f"failed at {self.stage}: {_line(self.error)}"
 
 
 class UpgradeRequested(Event, frozen=True, kw_only=True, tag=True):
@@ -125,7 +125,7 @@ class UpgradeAnswered(Event, frozen=True, kw_only=True, tag=True):
 
     def __str__(self) -> str:
         took = f" in {_ms(self.seconds)}" if self.seconds is not None else ""
-        return f"upgrade answered {self.status} {self.reason}".rstrip() + took
+        return f"upgrade answered {self.status} {_line(self.reason)}".rstrip() + took
 
 
 class Opened(Event, frozen=True, kw_only=True, tag=True):
@@ -248,7 +248,7 @@ class ProtocolFailed(Event, frozen=True, kw_only=True, tag=True):
     detail: str
 
     def __str__(self) -> str:
-        return f"protocol broken by {self.by}: {self.detail}"
+        return f"protocol broken by {self.by}: {_line(self.detail)}"
 
 
 class TransportEnded(Event, frozen=True, kw_only=True, tag=True):
@@ -304,7 +304,7 @@ class StateChanged(Event, frozen=True, kw_only=True, tag=True):
     because: str = ""
 
     def __str__(self) -> str:
-        return f"state {self.state}" + (f": {self.because}" if self.because else "")
+        return f"state {self.state}" + (f": {_line(self.because)}" if self.because else "")
 
 
 class RetryScheduled(Event, frozen=True, kw_only=True, tag=True):
@@ -317,7 +317,7 @@ class RetryScheduled(Event, frozen=True, kw_only=True, tag=True):
     because: str = ""
 
     def __str__(self) -> str:
-        return f"retry {self.attempt} in {self.delay:.1f} s" + (f": {self.because}" if self.because else "")
+        return f"retry {self.attempt} in {self.delay:.1f} s" + (f": {_line(self.because)}" if self.because else "")
 
 
 class HttpRequested(Event, frozen=True, kw_only=True, tag=True):
@@ -361,7 +361,7 @@ class HttpFailed(Event, frozen=True, kw_only=True, tag=True):
     method: str
 
     def __str__(self) -> str:
-        return f"{self.method} {self.purpose} failed: {self.error}"
+        return f"{self.method} {self.purpose} failed: {_line(self.error)}"
 
 
 class HealthChecked(Event, frozen=True, kw_only=True, tag=True):
@@ -374,7 +374,7 @@ class HealthChecked(Event, frozen=True, kw_only=True, tag=True):
     error: str | None = None
 
     def __str__(self) -> str:
-        answer = self.status if self.status is not None else self.error
+        answer = self.status if self.status is not None else _line(self.error or "")
         return f"health: {self.method} {answer}, {_ms(self.seconds)}"
 
 
@@ -433,7 +433,7 @@ class BadMessageReceived(Event, frozen=True, kw_only=True, tag=True):
     detail: str
 
     def __str__(self) -> str:
-        return f"unreadable message: {self.detail}"
+        return f"unreadable message: {_line(self.detail)}"
 
 
 class Noted(Event, frozen=True, kw_only=True, tag=True):
@@ -442,7 +442,7 @@ class Noted(Event, frozen=True, kw_only=True, tag=True):
     text: str
 
     def __str__(self) -> str:
-        return f"note: {self.text}"
+        return f"note: {_line(self.text)}"
 
 
 class RecordingEnded(Event, frozen=True, kw_only=True, tag=True):
@@ -525,6 +525,11 @@ def _describe_close(code: int | None, reason: str) -> str:
     return ("without code" if code is None else str(code)) + (f" “{_shorten(reason)}”" if reason else "")
 
 
+def _line(text: str) -> str:
+    """What somebody else wrote, on one line."""
+    return " ".join(text.split())
+
+
 def _shorten(text: str, limit: int = 100) -> str:
-    flat = " ".join(text.split())
+    flat = _line(text)
     return flat if len(flat) <= limit else flat[: limit - 1] + "…"

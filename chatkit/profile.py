@@ -298,10 +298,11 @@ def _convert(values: dict[str, Any], text: str, name: str) -> Profile:
     except msgspec.ValidationError as error:
         raise _explain(str(error), text, name) from None
     for key, value in _numbers(profile.client):
-        if value < 0:
+        # Written so that nan is refused as well: no comparison with it is true.
+        if not 0 <= value < float("inf"):
             line = _find_line(text, ["client", key])
             raise ProfileError(
-                "a duration or count is negative",
+                "a duration or count is negative" if value < 0 else "a duration or count is no finite number",
                 file=name,
                 line=line,
                 key=f"client.{key}",

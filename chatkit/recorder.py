@@ -23,7 +23,7 @@ import msgspec
 
 from chatkit.clock import Clock
 from chatkit.errors import InvalidInput
-from chatkit.events import KIND_CODE, Event, FrameReceived, FrameSent, RecordingEnded
+from chatkit.events import KIND_CODE, Event, FrameReceived, FrameSent, Noted, RecordingEnded
 from chatkit.profile import Types
 from chatkit.redact import Redactor
 from chatkit.trace import Header, Origin, Trace, TraceBuilder
@@ -71,7 +71,12 @@ class Recorder:
         self._ids = itertools.count()
         self._connections = itertools.count(1)
         self._log: deque[tuple[Any, ...]] = deque()
+        # The log becomes rows under the first lock, rows go to the disk under the second: who asks for a snapshot
+        # never waits for the disk.
         self._lock = threading.Lock()
+        self._disk = threading.Lock()
+        self._written = 0
+        self._told = 0
         self._subscribers: list[Callable[[int], None]] = []
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
@@ -129,9 +134,10 @@ class Recorder:
             return self._builder.build(start)
 
     def subscribe(self, notify: Callable[[int], None]) -> Callable[[], None]:
-        """Calls ``notify(total events)`` on the writer thread whenever events were added; returns the way to stop it.
+        """Calls ``notify(total events)`` whenever events were added; returns the way to stop it.
 
-        ``notify`` must be quick; it takes what it needs with ``snapshot(start)`` when it likes.
+        It is called on the writer thread, the last time on the thread that closes the recorder. It must be quick; it
+        takes what it needs with ``snapshot(start)`` when it likes. One that raises is dropped, with a note.
         """
         self._subscribers.append(notify)
         self._run_writer()
@@ -153,8 +159,8 @@ class Recorder:
         self._wake.set()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout=5.0)
-        with self._lock:
-            self._drain()
+        self._flush()
+        with self._disk:
             if self._file is not None:
                 os.close(self._file)
                 self._file = None
@@ -176,36 +182,46 @@ class Recorder:
 
     def _write_loop(self) -> None:
         while not self._wake.wait(FLUSH_INTERVAL):
-            with self._lock:
-                added = self._drain()
-                total = len(self._builder)
-            if added:
-                for notify in list(self._subscribers):
-                    notify(total)
+            self._flush()
 
-    def _drain(self) -> int:
+    def _flush(self) -> None:
+        """One batch: the log becomes rows, rows go to the file, subscribers hear of them."""
+        with self._lock:
+            self._drain()
+        with self._disk:
+            rows = self._builder.rows[self._written :]
+            self._written += len(rows)
+            if rows and self._file is not None:
+                self._write(b"\n".join(rows) + b"\n")
+            news, self._told = self._written > self._told, self._written
+        for notify in list(self._subscribers) if news else ():
+            try:
+                notify(self._told)
+            except Exception as error:
+                # A broken view must not end the file.
+                self._subscribers.remove(notify)
+                self.record(Noted, text=f"a subscriber failed and hears no more: {type(error).__name__}: {error}")
+
+    def _drain(self) -> None:
         """Turns the log into rows; the lock is held."""
-        log, builder = self._log, self._builder
-        first = len(builder.rows)
+        log = self._log
         while log:
             item = log.popleft()
             if isinstance(item[1], WireTap):
                 self._decode(item)
             else:
-                self._append(self._make(item))
-        if self._file is not None and len(builder.rows) > first:
-            self._write(b"\n".join(builder.rows[first:]) + b"\n")
-        return len(builder.rows) - first
+                self._append(*item)
 
-    def _make(self, item: tuple[Any, ...]) -> Event:
-        at, kind, connection, fields = item
-        event: Event = kind(id=str(next(self._ids)), at=at, connection=connection, **fields)
-        return event
-
-    def _append(self, event: Event) -> None:
+    def _append(self, at: float, kind: type[Event], connection: str | None, fields: dict[str, Any]) -> None:
+        id = str(next(self._ids))
+        try:
+            row = _encode(kind(id=id, at=at, connection=connection, **fields))
+        except (TypeError, ValueError) as error:
+            # A defect of ours: one fact is lost and says so, the rest goes on.
+            text = f"{kind.__name__} could not be recorded: {ascii(str(error))}"
+            kind, row = Noted, _encode(Noted(id=id, at=at, connection=connection, text=text))
         # Whatever a field holds, no secret passes: the encoded row is looked at as a whole.
-        row = self.redactor.clean(_encode(event))
-        self._builder.append_row(row, event.at, KIND_CODE[type(event)], event.connection, -1)
+        self._builder.append_row(self.redactor.clean(row), at, KIND_CODE[kind], connection, -1)
 
     def _decode(self, item: tuple[Any, ...]) -> None:
         moment, tap, what, data = item

@@ -46,13 +46,14 @@ SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "s
 _HINTS = (
     b"oken",
     b"eyJ",
-    b"passw",
-    b"assword",
+    b"assw",
     b"ecret",
     b"api",
+    b"Api",
     b"uthorization",
     b"ookie",
     b"jwt",
+    b"Jwt",
     b"earer ",
 )
 
@@ -64,7 +65,8 @@ _QUERY = re.compile(rb"(?i)([?&;](?:" + _KEYS + rb")=)(?!\[)[^&#\s\"'<>\\;]+")
 # In JSON, at any depth of escaping: "token": "…", and \"token\":\"…\" inside a string.
 _JSON = re.compile(rb"(?i)((\\*)\"(?:" + _KEYS + rb")\2\"\s*:\s*\2\")(?!\[)((?:(?!\2\")(?:\\.|[^\"\\]))*)", re.DOTALL)
 _BEARER = re.compile(rb"(?i)\b(bearer\s+)(?!\[)[A-Za-z0-9._~+/=-]{6,}")
-_COOKIE = re.compile(rb"(?i)(\b(?:set-)?cookie:\s*)(?!\[)[^\r\n\"]+")
+# Possessive: without it the blank is given back, and a second pass takes the mark for a value.
+_COOKIE = re.compile(rb"(?i)(\b(?:set-)?cookie:\s*+)(?!\[)[^\r\n\"]+")
 _USERINFO = re.compile(rb"([a-z]+://)[^/\s\"'@:]*:[^/\s\"'@]+@")
 
 

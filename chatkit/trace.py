@@ -214,7 +214,7 @@ class Trace:
         except ImportError:
             raise MissingDependency("a table of events", package="pandas", extra="tables") from None
         frame = pd.DataFrame(self._table())
-        frame["time"] = pd.to_datetime(self.epoch + self.at, unit="s", utc=True)
+        frame["time"] = pd.to_datetime(self._micros(), unit="us", utc=True)
         return frame
 
     def to_arrow(self) -> Any:
@@ -227,8 +227,11 @@ class Trace:
             import pyarrow as pa
         except ImportError:
             raise MissingDependency("an Arrow table of events", package="pyarrow", extra="tables") from None
-        micros = np.round((self.epoch + self.at) * 1e6).astype(np.int64)
-        return pa.table(self._table() | {"time": pa.array(micros, pa.timestamp("us", tz="UTC"))})
+        return pa.table(self._table() | {"time": pa.array(self._micros(), pa.timestamp("us", tz="UTC"))})
+
+    def _micros(self) -> NDArray[np.int64]:
+        """Wall times in whole microseconds: a float of Unix seconds holds no more digits than that."""
+        return np.round((self.epoch + self.at) * 1e6).astype(np.int64)
 
     def _table(self) -> dict[str, Any]:
         events = list(self)

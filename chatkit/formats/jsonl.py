@@ -76,7 +76,7 @@ def read_header(line: bytes, source: str) -> Header:
     """The first line of a recording."""
     try:
         plain = msgspec.json.decode(line, type=dict[str, Any])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ImportFailed(f"the first line is not JSON: {error}", source=source, entry=1) from None
     schema = plain.get("schema")
     match = _VERSION.match(schema) if isinstance(schema, str) else None

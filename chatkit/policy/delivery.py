@@ -17,6 +17,10 @@ import msgspec
 from msgspec import Struct
 
 
+LATE_COPY = 15.0
+"""Seconds after an HTTP reply became the message within which its WebSocket copy still counts as the same."""
+
+
 class DeliveryState(StrEnum):
     """Where a message of ours is."""
 
@@ -206,7 +210,9 @@ class Ledger:
         if key is not None and self._messages[key].state == "complete":
             self._change(key, also_via="websocket")
             return Outcome(suppressed="message_id", message=self._messages[key])
-        shown = self._match_degraded(text, session_id)
+        request = self._waiting(text, session_id)
+        # Who waits for this very text comes first: equal answers to two questions are two messages.
+        shown = self._match_degraded(text, session_id, at) if request is None else None
         if shown is not None:
             if message_id:
                 self._by_id[message_id] = shown
@@ -216,7 +222,6 @@ class Ledger:
             self._unclaimed.append(message.key)
         else:
             message = self._change(key, text=text, state="complete")
-        request = self._waiting(text, session_id)
         if request is None:
             return Outcome(message=message)
         self._unclaimed.remove(message.key)
@@ -261,7 +266,9 @@ class Ledger:
                 return request
         return None
 
-    def _match_degraded(self, text: str, session_id: str | None) -> str | None:
+    def _match_degraded(self, text: str, session_id: str | None, at: float) -> str | None:
+        """An HTTP reply that became a message just now and whose WebSocket copy this is."""
+        self._degraded = [key for key in self._degraded if at - self._messages[key].at <= LATE_COPY]
         for key in self._degraded:
             message = self._messages[key]
             if message.text == text and _same(message.session_id, session_id):

@@ -43,7 +43,10 @@ class Decision(Struct, frozen=True, kw_only=True):
 
 def backoff(attempts: int, rules: Client) -> float:
     """Seconds before the retry that follows ``attempts`` earlier ones: 1, 2, 4 … up to the cap."""
-    return float(min(rules.retry_cap, rules.retry_base * rules.retry_factor**attempts))
+    try:
+        return float(min(rules.retry_cap, rules.retry_base * rules.retry_factor**attempts))
+    except OverflowError:
+        return rules.retry_cap
 
 
 def decide(loss: Loss, rules: Client, *, attempts: int, may_refresh: bool) -> Decision:

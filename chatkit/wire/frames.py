@@ -134,12 +134,17 @@ class FrameParser:
         keep: bytes of a message that are kept whole; of a longer one the first ``keep`` remain.
         deflate: whether permessage-deflate was negotiated.
         takeover: whether this direction keeps its compression context between messages.
+        masked: whether frames must be masked (client to server) or must not be (RFC 6455, section 5.1); ``None``
+            accepts both.
     """
 
-    __slots__ = ("_assembler", "_buffer", "_header", "_key", "_left", "_phase", "keep")
+    __slots__ = ("_assembler", "_buffer", "_header", "_key", "_left", "_mask_bit", "_phase", "keep")
 
-    def __init__(self, keep: int, *, deflate: bool = False, takeover: bool = True) -> None:
+    def __init__(
+        self, keep: int, *, deflate: bool = False, takeover: bool = True, masked: bool | None = None
+    ) -> None:
         self.keep = keep
+        self._mask_bit = None if masked is None else 0x80 if masked else 0
         self._assembler = Assembler(keep, deflate, takeover)
         self._buffer = b""
         # Of a frame that is streamed through: (opcode, size, fin, compressed), its key, bytes to come, mask phase.
@@ -170,11 +175,15 @@ class FrameParser:
             if end - position < 2:
                 break
             first, second = buffer[position], buffer[position + 1]
+            if self._mask_bit is not None and second & 0x80 != self._mask_bit:
+                raise Violation("a masked frame from the server" if second & 0x80 else "a frame without a mask")
             size, head = second & 0x7F, 2
             if size == 126:
                 size, head = int.from_bytes(buffer[position + 2 : position + 4], "big"), 4
             elif size == 127:
                 size, head = int.from_bytes(buffer[position + 2 : position + 10], "big"), 10
+                if size >> 63:
+                    raise Violation("a frame's length has its first bit set")
             if second & 0x80:
                 head += 4
             start = position + head
@@ -183,6 +192,8 @@ class FrameParser:
             opcode = first & 0x0F
             if first & 0x30 or opcode not in OPCODES:
                 raise Violation(f"reserved bits or opcode: first byte 0x{first:02x}")
+            if opcode >= CLOSE and first & 0x40:
+                raise Violation(f"RSV1 set on a {OPCODES[opcode]} frame")
             if opcode >= CLOSE and (size > 125 or not first & 0x80):
                 raise Violation(f"{OPCODES[opcode]} frame fragmented or longer than 125 bytes")
             key = buffer[start - 4 : start] if second & 0x80 else b""

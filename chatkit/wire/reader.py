@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -115,7 +116,8 @@ class WireReader:
         head, rest = split
         if status != 101:
             length = head.get("Content-Length")
-            wanted = int(length) if length and length.isdigit() else None
+            # Ten digits are more than any body; isdigit() alone accepts "²", which int() does not.
+            wanted = int(length) if length and re.fullmatch(r"[0-9]{1,10}", length) else None
             self._refusal = (head, bytearray(), wanted, at)
             self._heads[1] = rest
             return self._more_body()
@@ -134,7 +136,8 @@ class WireReader:
         deflate = parameters is not None
         for side, name in enumerate(("client_no_context_takeover", "server_no_context_takeover")):
             takeover = name not in (parameters or {})
-            self._parsers[side] = FrameParser(KEEP, deflate=deflate, takeover=takeover)
+            # A masked frame of the server would also hide its text from the look at the whole chunk.
+            self._parsers[side] = FrameParser(KEEP, deflate=deflate, takeover=takeover, masked=side == 0)
         self._opened = True
         self._heads = [b"", b""]
 

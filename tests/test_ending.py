@@ -1,0 +1,254 @@
+"""How a connection ended: close frames both ways, the transport, who came first; never the code alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from chatkit.ending import AFTERMATH, Connection, Ending
+from chatkit.events import (
+    AttemptFailed,
+    AttemptStarted,
+    CloseReceived,
+    CloseSent,
+    Established,
+    FrameReceived,
+    FrameSent,
+    LoopLagged,
+    Opened,
+    PingReceived,
+    PingSent,
+    PongReceived,
+    PongSent,
+    ProtocolFailed,
+    RetryScheduled,
+    TransportEnded,
+    UpgradeAnswered,
+)
+from chatkit.profile import Types
+from chatkit.trace import Trace
+
+from stories import events, header, story, text
+
+Fact = tuple[float, type, dict[str, Any]]
+
+
+def sent(at: float, code: int | None = 1000, reason: str = "") -> Fact:
+    return (at, CloseSent, {"code": code, "reason": reason})
+
+
+def received(at: float, code: int | None = 1000, reason: str = "") -> Fact:
+    return (at, CloseReceived, {"code": code, "reason": reason})
+
+
+def transport(at: float, how: str, by: str | None) -> Fact:
+    return (at, TransportEnded, {"how": how, "by": by})
+
+
+FIN, RST, TIMEOUT, LOCAL = ("fin", "server"), ("rst", "server"), ("timeout", None), ("local", "client")
+
+
+def ended(*facts: Fact) -> Ending:
+    """The ending of a connection that was opened at 1 s."""
+    connection = story((0.0, AttemptStarted, {"url": "ws://h/p"}), (1.0, Opened), *facts).connections[0]
+    assert connection.state == "ended"
+    assert connection.ending is not None
+    return connection.ending
+
+
+@pytest.mark.parametrize(
+    ("facts", "words", "first", "code", "clean", "abort"),
+    [
+        # no close frame: what an API reports as 1006
+        ([transport(9, *FIN)], "FIN by server, no close frame", "server", 1006, False, True),
+        ([transport(9, *RST)], "RST by server", "server", 1006, False, True),
+        ([transport(9, "rst", "client")], "RST by us", "client", 1006, False, True),
+        ([transport(9, "fin", "client")], "FIN by us, no close frame", "client", 1006, False, True),
+        ([transport(9, "fin", None)], "FIN by nobody seen, no close frame", None, 1006, False, True),
+        ([transport(9, *TIMEOUT)], "TCP time-out, peer silent", None, 1006, False, True),
+        ([transport(9, *LOCAL)], "cut by us", "client", 1006, False, True),
+        ([transport(9, "odd", None)], "end not visible", None, 1006, False, True),
+        # a close frame of the server
+        ([received(8), sent(8), transport(9, *FIN)], "closed by server: 1000", "server", 1000, True, False),
+        ([received(8, 1001), transport(9, *FIN)], "closed by server: 1001", "server", 1001, True, False),
+        ([received(8, None)], "closed by server: without code", "server", 1005, True, False),
+        ([received(8, 1011, "boom"), transport(9, *RST)], "closed by server: 1011 “boom”", "server", 1011, False, False),
+        ([received(8, 4001, "expired")], "closed by server: 4001 “expired”", "server", 4001, False, False),
+        ([received(8), transport(8, *TIMEOUT)], "closed by server: 1000", "server", 1000, True, False),
+        # a close frame of ours
+        ([sent(8), received(9), transport(9, *FIN)], "closed by us: 1000", "client", 1000, True, False),
+        ([sent(8), transport(9, *RST)], "closed by us: 1000", "client", 1000, True, False),
+        ([sent(8), transport(9, *LOCAL)], "closed by us: 1000", "client", 1000, True, False),
+        ([sent(8, 1009, "too big")], "closed by us: 1009 “too big”", "client", 1009, False, False),
+        ([sent(8, 1011, "keepalive ping timeout")], "closed by us: 1011 “keepalive ping timeout”", "client", 1011, False, False),
+        ([sent(8, None), transport(9, *FIN)], "closed by us: without code", "client", 1005, True, False),
+        # both at the same instant: the earlier number came first
+        ([sent(8), received(8, 1011)], "closed by us: 1000", "client", 1000, True, False),
+        ([received(8, 1011), sent(8)], "closed by server: 1011", "server", 1011, False, False),
+        # only the first of each counts
+        ([received(8, 1011), received(9, 1000)], "closed by server: 1011", "server", 1011, False, False),
+    ],
+)  # fmt: skip
+def test_the_table(facts: list[Fact], words: str, first: str | None, code: int, clean: bool, abort: bool) -> None:
+    """Close frames both ways, one way, none; every transport end; every order."""
+    ending = ended(*facts)
+    assert (ending.words, ending.first, ending.close_code) == (words, first, code)
+    assert (ending.clean, ending.abort) == (clean, abort)
+    assert ending.at == facts[0][0]
+    assert ending.age == facts[0][0] - 1.0
+    assert len(ending.events) == len({kind for _, kind, _ in facts})
+
+
+def test_an_ending_cites_its_events() -> None:
+    """Ids that a reader can look up in the trace."""
+    trace = story((0, Opened), received(8, 1011), sent(8.1, 1011), transport(8.2, *FIN))
+    ending = trace.connections[0].ending
+    assert [type(trace.event(id)) for id in ending.events] == [CloseSent, CloseReceived, TransportEnded]
+
+
+@pytest.mark.parametrize(
+    ("facts", "words", "detail", "state"),
+    [
+        (
+            [(1, UpgradeAnswered, {"status": 403, "reason": "Forbidden", "headers": []}), (1, AttemptFailed, {"stage": "upgrade", "error": "no", "status": 403})],
+            "refused: HTTP 403", "no", "refused",
+        ),
+        ([(1, AttemptFailed, {"stage": "dns", "error": "no such name"})], "failed at dns", "no such name", "refused"),
+        ([(1, AttemptFailed, {"stage": "tls", "error": "expired"})], "failed at tls", "expired", "refused"),
+        ([transport(1, *RST)], "ended before it opened", "", "refused"),
+        (
+            [(1, UpgradeAnswered, {"status": 101, "reason": "", "headers": []}), transport(1, *RST)],
+            "ended before it opened", "", "refused",
+        ),
+    ],
+)  # fmt: skip
+def test_an_attempt_that_never_opened(facts: list[Fact], words: str, detail: str, state: str) -> None:
+    """No close code, no age, no abort."""
+    connection = story((0.0, AttemptStarted, {"url": "ws://h/p"}), *facts).connections[0]
+    ending = connection.ending
+    assert (ending.words, ending.detail, connection.state) == (words, detail, state)
+    assert (ending.opened, ending.age, ending.close_code, ending.abort) == (False, None, None, False)
+
+
+@pytest.mark.parametrize(
+    ("facts", "state"),
+    [
+        ([], "unknown"),
+        ([(1, UpgradeAnswered, {"status": 101, "reason": "", "headers": []})], "unknown"),
+        ([(1, UpgradeAnswered, {"status": 404, "reason": "", "headers": []})], "refused"),
+        ([(1, Opened)], "open"),
+        ([(1, Opened), (2, ProtocolFailed, {"by": "server", "detail": "x"})], "open"),
+    ],
+)
+def test_a_connection_without_an_end(facts: list[Fact], state: str) -> None:
+    """Nothing is made up."""
+    connection = story((0.0, AttemptStarted, {"url": "ws://h/p"}), *facts).connections[0]
+    assert (connection.state, connection.ending) == (state, None)
+
+
+PING = (FrameSent, text("ping", timestamp="t"))
+
+
+@pytest.mark.parametrize(
+    ("before", "end", "after", "seconds"),
+    [
+        ((8.8, *PING), transport(9, *RST), "our ping", 0.2),
+        ((8.8, *PING), transport(9, *FIN), "our ping", 0.2),
+        ((8.8, *PING), transport(9, *TIMEOUT), "our ping", 0.2),
+        ((8.8, *PING), received(9, 1011), "our ping", 0.2),
+        ((8.0, *PING), transport(9, *RST), "our ping", AFTERMATH),
+        ((9.0, *PING), transport(9, *RST), "our ping", 0.0),
+        ((7.9, *PING), transport(9, *RST), None, None),
+        ((9.1, *PING), transport(9, *RST), None, None),
+        ((8.8, PingSent, {}), transport(9, *RST), "our ping (RFC 6455)", 0.2),
+        ((8.8, FrameSent, text("typing")), transport(9, *RST), "our typing message", 0.2),
+        ((8.8, FrameSent, {"size": 3, "text": "hey"}), transport(9, *RST), "our message", 0.2),
+        # not ours, or our own doing
+        ((8.8, FrameReceived, text("ping")), transport(9, *RST), None, None),
+        ((8.8, PongSent, {}), transport(9, *RST), None, None),
+        ((8.8, *PING), sent(9), None, None),
+        ((8.8, *PING), transport(9, *LOCAL), None, None),
+    ],
+)
+def test_the_aftermath_of_what_we_did(before: Any, end: Fact, after: str | None, seconds: float | None) -> None:
+    """Our last frame counts if the end came within a second of it and was not ours."""
+    ending = ended(before, end)
+    assert ending.after == after
+    assert ending.after_seconds == (None if seconds is None else pytest.approx(seconds))
+
+
+def test_only_the_last_action_counts() -> None:
+    """And only on the same connection."""
+    assert ended((8.5, *PING), (8.8, FrameSent, text("typing")), transport(9, *RST)).after == "our typing message"
+    other = events((8.9, FrameSent, text("ping")), connection="2")
+    mine = events((1.0, Opened), transport(9, *RST))
+    trace = Trace.of([mine[0], *other, mine[1]], header())
+    assert trace.connection("1").ending.after is None
+
+
+def test_the_ping_is_what_the_profile_calls_a_ping() -> None:
+    """Its name stands in the header."""
+    facts = events((1.0, Opened), (8.8, FrameSent, text("heartbeat")), transport(9, *RST))
+    trace = Trace.of(facts, header(types=Types(send_ping="heartbeat")))
+    assert trace.connections[0].ending.after == "our ping"
+
+
+def test_the_sentence() -> None:
+    """Words, then what makes them precise."""
+    assert str(ended((8.8, *PING), transport(9, *RST))) == "RST by server, 0.2 s after our ping, age 8.0 s"
+    assert str(ended(received(9, 1011))) == "closed by server: 1011, age 8.0 s"
+
+
+def test_a_whole_life() -> None:
+    """What is counted, when it began, what was planned after it."""
+    opened = {"extensions": "permessage-deflate"}
+    connection = story(
+        (0.5, AttemptStarted, {"url": "ws://h/p?token=[redacted]"}),
+        (0.9, UpgradeAnswered, {"status": 101, "reason": "", "headers": []}),
+        (1.0, Opened, opened),
+        (1.1, FrameReceived, text("connection_established")),
+        (1.1, Established, {"seconds": 0.6}),
+        (2.0, FrameSent, {"size": 3, "fin": False}),
+        (2.0, FrameSent, {"size": 3, "opcode": "continuation", "text": "abc"}),
+        (3.0, PingSent),
+        (3.1, PongReceived),
+        (4.0, PingReceived),
+        (4.0, PongSent),
+        (5.0, LoopLagged, {"lag": 0.0, "connection": None}),
+        transport(6.0, *FIN),
+        (6.0, RetryScheduled, {"attempt": 1, "delay": 2.0}),
+    ).connections[0]
+    assert (connection.url, connection.status, connection.extensions) == ("ws://h/p?token=[redacted]", 101, "permessage-deflate")
+    assert (connection.started_at, connection.opened_at, connection.established_at, connection.last_at) == (0.5, 1.0, 1.1, 6.0)
+    assert connection.opened_wall == "2023-11-14T22:13:21.000Z"
+    assert (connection.frames_in, connection.frames_out) == (1, 1)
+    assert (connection.pings_in, connection.pings_out, connection.pongs_in, connection.pongs_out) == (1, 1, 1, 1)
+    assert (connection.duration, connection.retry.delay) == (5.0, 2.0)
+    assert str(connection) == "connection 1: FIN by server, no close frame, age 5.0 s"
+
+
+def test_a_connection_that_lives() -> None:
+    """Its duration is up to its last event."""
+    connection = story((1.0, Opened), (4.0, FrameReceived, text("pong"))).connections[0]
+    assert isinstance(connection, Connection)
+    assert str(connection) == "connection 1: open for 3.0 s"
+
+
+def test_connections_stand_in_the_order_of_their_first_events() -> None:
+    """Whatever their ids are, and after a merge too."""
+    late, early = events((5.0, Opened), connection="1"), events((1.0, Opened), transport(2, *RST), connection="laptop/7")
+    trace = Trace.of([*early, *late], header())
+    assert [connection.id for connection in trace.connections] == ["laptop/7", "1"]
+
+
+@pytest.mark.parametrize("prefix", ["", "laptop/"])
+def test_ids_are_compared_as_numbers(prefix: str) -> None:
+    """Event 10 comes after event 9."""
+    made = [
+        Opened(id=f"{prefix}8", at=1, connection="1"),
+        CloseReceived(id=f"{prefix}9", at=2, connection="1", code=1011),
+        CloseSent(id=f"{prefix}10", at=2, connection="1", code=1000),
+    ]
+    ending = Trace.of(made, header()).connections[0].ending
+    assert (ending.close_code, ending.first) == (1011, "server")

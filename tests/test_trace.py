@@ -1,0 +1,224 @@
+"""A trace is columns and rows; objects are made on demand and nothing changes it."""
+
+from __future__ import annotations
+
+import builtins
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatkit.errors import InvalidInput, MissingDependency
+from chatkit.events import (
+    KINDS,
+    AttemptStarted,
+    FrameReceived,
+    FrameSent,
+    HealthChecked,
+    Noted,
+    Opened,
+    PingSent,
+    TransportEnded,
+)
+from chatkit.trace import Header, Origin, Trace, TraceBuilder
+
+from stories import ALL, events, header, story, text
+
+STORY = story(
+    (0.0, AttemptStarted, {"url": "ws://h/p"}),
+    (0.1, Opened),
+    (0.2, FrameReceived, text("connection_established")),
+    (0.3, FrameSent, text("ping")),
+    (0.4, HealthChecked, {"connection": None, "method": "GET", "healthy": True, "seconds": 0.1, "status": 200}),
+    (0.5, PingSent, {"connection": "2"}),
+    (0.6, TransportEnded, {"how": "fin", "by": "server"}),
+)
+
+
+def test_columns() -> None:
+    """Times, kinds, connections and sizes, of equal length."""
+    assert STORY.at.tolist() == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+    assert [KINDS[code].__name__ for code in STORY.kind] == [type(event).__name__ for event in STORY]
+    assert STORY.names == ("1", "2")
+    assert STORY.connection_code.tolist() == [0, 0, 0, 0, -1, 1, 0]
+    assert STORY.size.tolist() == [-1, -1, 34, 16, -1, -1, -1]
+    assert (STORY.at.dtype, STORY.kind.dtype) == (np.float64, np.uint8)
+
+
+def test_objects_on_demand() -> None:
+    """Iterating and indexing make the events that went in."""
+    made = list(STORY)
+    assert Trace.of(made, STORY.header).rows == STORY.rows
+    assert (STORY[1], STORY[-1]) == (made[1], made[-1])
+    assert len(STORY) == 7
+    with pytest.raises(IndexError):
+        STORY[7]
+
+
+def test_by_id() -> None:
+    """The id, not the position: a selection keeps its ids."""
+    chosen = STORY.select(since=0.3)
+    assert chosen.event("4") == STORY[4]
+    assert chosen.index("4") == 1
+    for unknown in ("0", "x", ""):
+        with pytest.raises(InvalidInput, match="no such event"):
+            chosen.event(unknown)
+
+
+@pytest.mark.parametrize("prefix", ["", "laptop/"])
+def test_every_kind_is_found_by_id(prefix: str) -> None:
+    """Whatever stands in its other fields."""
+    import msgspec
+
+    named = [msgspec.structs.replace(event, id=f"{prefix}{n}") for n, event in enumerate(ALL)]
+    trace = Trace.of(named, header())
+    assert [trace.index(event.id) for event in named] == list(range(len(named)))
+
+
+@pytest.mark.parametrize(
+    ("criteria", "ids"),
+    [
+        ({}, ["0", "1", "2", "3", "4", "5", "6"]),
+        ({"connection": "2"}, ["5"]),
+        ({"connection": {"1", "2"}, "since": 0.5}, ["5", "6"]),
+        ({"connection": "9"}, []),
+        ({"connection": []}, []),
+        ({"kinds": {"FrameSent", "FrameReceived"}}, ["2", "3"]),
+        ({"kinds": []}, []),
+        ({"since": 0.1, "until": 0.3}, ["1", "2", "3"]),
+        ({"until": -1}, []),
+        ({"kinds": ["PingSent"], "connection": "1"}, []),
+    ],
+)
+def test_select(criteria: dict[str, object], ids: list[str]) -> None:
+    """All criteria together, bounds included; the header stays."""
+    chosen = STORY.select(**criteria)
+    assert [event.id for event in chosen] == ids
+    assert chosen.header is STORY.header
+
+
+@pytest.mark.parametrize("kinds", [{"PingsSent"}, {"PingSent", "x"}])
+def test_select_refuses_a_kind_that_does_not_exist(kinds: set[str]) -> None:
+    """An empty answer would be a wrong one."""
+    with pytest.raises(InvalidInput, match=r"no such kind of event\.\nExpected: of AttemptStarted"):
+        STORY.select(kinds=kinds)
+
+
+def test_where() -> None:
+    """Positions in any order, each once."""
+    assert [event.id for event in STORY.where([5, 1, 5])] == ["1", "5"]
+    assert len(STORY.where([])) == 0
+
+
+def test_connections() -> None:
+    """One summary each, in the order of their first events; asking for another one says which there are."""
+    assert [connection.id for connection in STORY.connections] == ["1", "2"]
+    assert STORY.connections is STORY.connections
+    assert STORY.connection("1").url == "ws://h/p"
+    with pytest.raises(InvalidInput, match="one of 1, 2"):
+        STORY.connection("3")
+    with pytest.raises(InvalidInput, match="none: the trace has none"):
+        Trace.of([]).connection("1")
+
+
+def test_message_types() -> None:
+    """Of data frames only."""
+    assert STORY.message_types == [None, None, "connection_established", "ping", None, None, None]
+
+
+def test_an_empty_trace() -> None:
+    """Zero of everything."""
+    empty = Trace.of([])
+    assert (len(empty), empty.duration, empty.connections, empty.names) == (0, 0.0, (), ())
+    assert str(empty) == "0 events, 0 connections, 0.0 s from 1970-01-01T00:00:00.000Z"
+    assert len(empty.to_pandas()) == 0
+    assert empty.to_arrow().num_rows == 0
+
+
+def test_the_text_of_a_trace() -> None:
+    """A line, its connections, its warnings."""
+    builder = TraceBuilder(header())
+    for event in STORY:
+        builder.append(event)
+    builder.warnings.append("line 9 is cut off")
+    assert str(builder.build()).splitlines() == [
+        "7 events, 2 connections, 0.6 s from 2023-11-14T22:13:20.000Z",
+        "  connection 1: FIN by server, no close frame, 0.3 s after our ping, age 0.5 s",
+        "  connection 2: unknown for 0.0 s",
+        "  note: line 9 is cut off",
+    ]
+    assert builder.build().select(until=0).warnings == ("line 9 is cut off",)
+
+
+def test_what_a_trace_says_of_itself() -> None:
+    """Origin, epoch, what cannot be seen."""
+    trace = Trace.of([], Header(origin=Origin(kind="file", format="har"), epoch=3.0, not_visible=("ping frames",)))
+    assert (trace.origin.format, trace.epoch, trace.not_visible) == ("har", 3.0, ("ping frames",))
+
+
+def test_pandas() -> None:
+    """One row per event, wall time in UTC."""
+    frame = STORY.to_pandas()
+    assert list(frame.columns) == ["id", "at", "type", "connection", "size", "text", "time"]
+    assert frame.loc[3, ["id", "type", "connection", "size"]].tolist() == ["3", "FrameSent", "1", 16]
+    assert str(frame.loc[3, "time"]) == "2023-11-14 22:13:20.300000+00:00"
+    assert frame.loc[3, "text"] == str(STORY[3])
+    assert frame.loc[4, "connection"] is None or frame["connection"].isna()[4]
+
+
+def test_arrow() -> None:
+    """The same columns."""
+    table = STORY.to_arrow()
+    assert table.column_names == ["id", "at", "type", "connection", "size", "text", "time"]
+    assert table.slice(3, 1).to_pylist()[0]["time"].isoformat() == "2023-11-14T22:13:20.300000+00:00"
+    assert table["connection"].to_pylist()[4] is None
+
+
+@pytest.mark.parametrize(("package", "method"), [("pandas", "to_pandas"), ("pyarrow", "to_arrow")])
+def test_a_missing_package_is_an_instruction(monkeypatch: pytest.MonkeyPatch, package: str, method: str) -> None:
+    """Which extra to install."""
+    real = builtins.__import__
+
+    def without(name: str, *args: object, **kwargs: object) -> object:
+        if name == package:
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(MissingDependency, match=r"chatkit\[tables\]"):
+        getattr(STORY, method)()
+
+
+def test_a_builder_hands_out_what_is_there() -> None:
+    """Later appends do not touch an earlier trace; a start gives the rest."""
+    builder = TraceBuilder(header())
+    one, two, three = events((0, Noted, {"text": "a"}), (1, Noted, {"text": "b"}), (2, Noted, {"text": "c"}))
+    builder.append(one)
+    early = builder.build()
+    builder.append(two)
+    builder.append(three)
+    assert list(early) == [one]
+    assert early.at.tolist() == [0]
+    assert list(builder.build(1)) == [two, three]
+    assert list(builder.build(3)) == []
+    assert len(builder) == 3
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(ALL), st.floats(0, 1e6), st.sampled_from([None, "1", "2", "x y"])), max_size=30),
+    st.floats(0, 1e6),
+    st.sampled_from(["1", "2", "x y", "none"]),
+)
+def test_selecting_is_filtering(facts: list[tuple[object, float, str | None]], since: float, connection: str) -> None:
+    """The columns tell the same as the objects."""
+    import msgspec
+
+    made = [
+        msgspec.structs.replace(event, id=str(n), at=at, connection=name) for n, (event, at, name) in enumerate(facts)
+    ]
+    trace = Trace.of(made, header())
+    assert list(trace) == made
+    assert list(trace.select(since=since)) == [event for event in made if event.at >= since]
+    assert list(trace.select(connection=connection)) == [event for event in made if event.connection == connection]
+    assert [c.id for c in trace.connections] == list(dict.fromkeys(e.connection for e in made if e.connection))
