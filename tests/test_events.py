@@ -158,7 +158,10 @@ BASE = {"id": "1", "at": 0.0}
             HttpAnswered(**BASE, exchange="1", status=429, seconds=0.1, purpose="chat", method="POST"),
             "POST chat 429, 100 ms",
         ),
-        (HttpFailed(**BASE, exchange="1", error="no", seconds=1, purpose="chat", method="POST"), "POST chat failed: no"),
+        (
+            HttpFailed(**BASE, exchange="1", error="no", seconds=1, purpose="chat", method="POST"),
+            "POST chat failed: no",
+        ),
         (HealthChecked(**BASE, method="HEAD", healthy=False, seconds=0.1, status=405), "health: HEAD 405, 100 ms"),
         (HealthChecked(**BASE, method="GET", healthy=False, seconds=0.1, error="no"), "health: GET no, 100 ms"),
         (TokenChanged(**BASE, how="login"), "token: login"),
