@@ -20,7 +20,9 @@ def make_jwt(**claims: Any) -> str:
     return jwt.encode({"sub": "ada", "type": "access"} | claims, SECRET, algorithm="HS256")
 
 
-def story(*facts: tuple[float, type[Event], dict[str, Any]] | tuple[float, type[Event]], connection: str = "1") -> Trace:
+def story(
+    *facts: tuple[float, type[Event], dict[str, Any]] | tuple[float, type[Event]], connection: str = "1"
+) -> Trace:
     """A trace of one connection: ``(at, kind, fields)`` each, ids from 0."""
     return Trace.of(events(*facts, connection=connection), header())
 

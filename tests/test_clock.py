@@ -32,7 +32,11 @@ def test_a_manual_clock_refuses_to_run_backwards() -> None:
 
 @pytest.mark.parametrize(
     ("wall", "text"),
-    [(0, "1970-01-01T00:00:00.000Z"), (1_764_000_000.4021, "2025-11-24T16:00:00.402Z"), (-1, "1969-12-31T23:59:59.000Z")],
+    [
+        (0, "1970-01-01T00:00:00.000Z"),
+        (1_764_000_000.4021, "2025-11-24T16:00:00.402Z"),
+        (-1, "1969-12-31T23:59:59.000Z"),
+    ],
 )
 def test_iso_utc(wall: float, text: str) -> None:
     """Milliseconds, and Z for UTC."""

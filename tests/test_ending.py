@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from stories import events, header, story, text
 
 from chatkit.ending import AFTERMATH, Connection, Ending
 from chatkit.events import (
@@ -28,8 +29,6 @@ from chatkit.events import (
 )
 from chatkit.profile import Types
 from chatkit.trace import Trace
-
-from stories import events, header, story, text
 
 Fact = tuple[float, type, dict[str, Any]]
 
@@ -219,8 +218,17 @@ def test_a_whole_life() -> None:
         transport(6.0, *FIN),
         (6.0, RetryScheduled, {"attempt": 1, "delay": 2.0}),
     ).connections[0]
-    assert (connection.url, connection.status, connection.extensions) == ("ws://h/p?token=[redacted]", 101, "permessage-deflate")
-    assert (connection.started_at, connection.opened_at, connection.established_at, connection.last_at) == (0.5, 1.0, 1.1, 6.0)
+    assert (connection.url, connection.status, connection.extensions) == (
+        "ws://h/p?token=[redacted]",
+        101,
+        "permessage-deflate",
+    )
+    assert (connection.started_at, connection.opened_at, connection.established_at, connection.last_at) == (
+        0.5,
+        1.0,
+        1.1,
+        6.0,
+    )
     assert connection.opened_wall == "2023-11-14T22:13:21.000Z"
     assert (connection.frames_in, connection.frames_out) == (1, 1)
     assert (connection.pings_in, connection.pings_out, connection.pongs_in, connection.pongs_out) == (1, 1, 1, 1)
@@ -237,7 +245,10 @@ def test_a_connection_that_lives() -> None:
 
 def test_connections_stand_in_the_order_of_their_first_events() -> None:
     """Whatever their ids are, and after a merge too."""
-    late, early = events((5.0, Opened), connection="1"), events((1.0, Opened), transport(2, *RST), connection="laptop/7")
+    late, early = (
+        events((5.0, Opened), connection="1"),
+        events((1.0, Opened), transport(2, *RST), connection="laptop/7"),
+    )
     trace = Trace.of([*early, *late], header())
     assert [connection.id for connection in trace.connections] == ["laptop/7", "1"]
 

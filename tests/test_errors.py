@@ -50,7 +50,9 @@ TABLE = [
 ]
 
 
-@pytest.mark.parametrize(("error", "sentence"), TABLE, ids=[f"{type(e).__name__}-{i}" for i, (e, _) in enumerate(TABLE)])
+@pytest.mark.parametrize(
+    ("error", "sentence"), TABLE, ids=[f"{type(e).__name__}-{i}" for i, (e, _) in enumerate(TABLE)]
+)
 def test_the_sentence(error: ChatkitError, sentence: str) -> None:
     """What, expected, got, remedy: one line each, and the same in a notebook."""
     assert str(error) == sentence

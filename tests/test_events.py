@@ -7,6 +7,7 @@ import json
 
 import msgspec
 import pytest
+from stories import ALL
 
 from chatkit import events
 from chatkit.events import (
@@ -52,8 +53,6 @@ from chatkit.events import (
     message_type,
 )
 from chatkit.trace import EVENT_DECODER
-
-from stories import ALL
 
 encode = msgspec.json.Encoder().encode
 
@@ -158,7 +157,10 @@ BASE = {"id": "1", "at": 0.0}
             HttpAnswered(**BASE, exchange="1", status=429, seconds=0.1, purpose="chat", method="POST"),
             "POST chat 429, 100 ms",
         ),
-        (HttpFailed(**BASE, exchange="1", error="no", seconds=1, purpose="chat", method="POST"), "POST chat failed: no"),
+        (
+            HttpFailed(**BASE, exchange="1", error="no", seconds=1, purpose="chat", method="POST"),
+            "POST chat failed: no",
+        ),
         (HealthChecked(**BASE, method="HEAD", healthy=False, seconds=0.1, status=405), "health: HEAD 405, 100 ms"),
         (HealthChecked(**BASE, method="GET", healthy=False, seconds=0.1, error="no"), "health: GET no, 100 ms"),
         (TokenChanged(**BASE, how="login"), "token: login"),

@@ -132,10 +132,22 @@ _JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=10,
 )
-_TYPES = st.sampled_from([t for t in [getattr(DEFAULT.types, name) for name in Types.__struct_fields__] if isinstance(t, str)])
+_TYPES = st.sampled_from(
+    [t for t in [getattr(DEFAULT.types, name) for name in Types.__struct_fields__] if isinstance(t, str)]
+)
 _KEYS = st.sampled_from(["type", "data", "message", "bot_id", "timestamp"])
-_DATA = st.dictionaries(st.sampled_from(sorted({path.rpartition(".")[2] for path in [getattr(DEFAULT.fields, n) for n in Fields.__struct_fields__]})), _JSON)
-_MESSAGES = st.builds(lambda rest, data, kind: rest | {"data": data, "type": kind}, st.dictionaries(_KEYS, _JSON), _DATA | _JSON, _TYPES | _JSON)
+_DATA = st.dictionaries(
+    st.sampled_from(
+        sorted({path.rpartition(".")[2] for path in [getattr(DEFAULT.fields, n) for n in Fields.__struct_fields__]})
+    ),
+    _JSON,
+)
+_MESSAGES = st.builds(
+    lambda rest, data, kind: rest | {"data": data, "type": kind},
+    st.dictionaries(_KEYS, _JSON),
+    _DATA | _JSON,
+    _TYPES | _JSON,
+)
 
 
 @given(st.binary() | st.text() | _JSON.map(json.dumps) | _MESSAGES.map(json.dumps))
@@ -181,7 +193,12 @@ def test_the_built_in_paths_and_timings_are_the_contracts() -> None:
     }
     rules = DEFAULT.client
     assert (rules.connect_timeout, rules.stabilise, rules.ping_interval) == (10, 5, 30)
-    assert (rules.health_method, rules.health_interval, rules.health_timeout, rules.health_failures) == ("GET", 30, 5, 3)
+    assert (rules.health_method, rules.health_interval, rules.health_timeout, rules.health_failures) == (
+        "GET",
+        30,
+        5,
+        3,
+    )
     assert (rules.retry_base, rules.retry_factor, rules.retry_cap, rules.retry_attempts) == (1, 2, 30, 5)
     assert (rules.abnormal_delay, rules.stop_codes, rules.typing_stop) == (2, (1000, 4001, 4003), 3)
     assert (DEFAULT.send.via, DEFAULT.send.max_chars) == ("http", 10_000)
@@ -225,7 +242,11 @@ def test_a_profile_names_what_differs(tmp_path: Path) -> None:
     file.write_text(GOOD)
     profile = load(file)
     assert profile == load(str(file))
-    assert (profile.name, profile.paths.chat_socket, profile.paths.health) == ("support bots", "/ws/{bot_id}", "/health")
+    assert (profile.name, profile.paths.chat_socket, profile.paths.health) == (
+        "support bots",
+        "/ws/{bot_id}",
+        "/health",
+    )
     assert (profile.client.ping_interval, profile.client.stabilise) == (20, 5)
     assert profile.read('{"type": "assistant_message", "payload": {"text": "hi"}}').content == "hi"
     assert profile.read('{"type": "chat_response", "data": {"content": "hi"}}').kind == "unknown"
@@ -246,7 +267,12 @@ def test_no_file_is_the_built_in_one() -> None:
         ("nmae = 'x'\n", 1, "nmae", ["'name'?"]),
         ("[clients]\nx = 1\n", 1, "clients", ["'client'?"]),
         ("\n[zebra]\n", 2, "zebra", ["one of name, paths"]),
-        ("[client]\nstabilise = 5\nping_interval = 'soon'\n", 3, "client.ping_interval", ["Expected `float`, got `str`"]),
+        (
+            "[client]\nstabilise = 5\nping_interval = 'soon'\n",
+            3,
+            "client.ping_interval",
+            ["Expected `float`, got `str`"],
+        ),
         ("client.ping_interval = 'soon'\n", 1, "client.ping_interval", ["Expected `float`"]),
         ("[send]\nvia = 'pigeon'\n", 2, "send.via", ["'pigeon'"]),
         ("[client]\nstop_codes = [1000, 'x']\n", 2, "client.stop_codes[1]", ["Expected `int`"]),

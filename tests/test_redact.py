@@ -9,11 +9,10 @@ from urllib.parse import quote
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from stories import make_jwt
 
 from chatkit import redact
 from chatkit.redact import MARK, NOISY_LOGGERS, SECRET_KEYS, RedactingFilter, Redactor, guard_logs
-
-from stories import make_jwt
 
 JWT = make_jwt(exp=1_764_000_000, iat=1_763_998_200)
 SHOWN = "[jwt exp=1764000000 iat=1763998200]"
@@ -129,7 +128,19 @@ def test_a_prefix_cut_through_a_jwt(cut: int) -> None:
 
 # Text that is likely to hit a pattern half-way.
 _PIECES = st.sampled_from(
-    [JWT, JWT[:25], "eyJ", "token", "?token=", "&password=", '"token":"', '\\"jwt\\": \\"', "Bearer ", "cookie: ", "://"]
+    [
+        JWT,
+        JWT[:25],
+        "eyJ",
+        "token",
+        "?token=",
+        "&password=",
+        '"token":"',
+        '\\"jwt\\": \\"',
+        "Bearer ",
+        "cookie: ",
+        "://",
+    ]
     + ["a:b@", "opaque1", "[redacted]", "[jwt]", '"', "\\", "=", "&", " ", "\r\n", "é", "x" * 20, NASTY]
 )
 _SOUP = st.lists(_PIECES | st.text(max_size=5), max_size=12).map("".join)
@@ -158,8 +169,10 @@ def test_suspicious_has_no_misses(text: str, secrets: list[str]) -> None:
 
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text() | _SOUP | st.just(JWT) | st.just(NASTY),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(SECRET_KEYS) | st.text(max_size=5) | _SOUP, inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(SECRET_KEYS) | st.text(max_size=5) | _SOUP, inner, max_size=3)
+    ),
     max_leaves=8,
 )
 

@@ -88,7 +88,10 @@ def test_the_incident() -> None:
 
 
 @given(
-    st.floats(0, 60), st.floats(0.1, 60), st.floats(0.1, 60), st.lists(st.floats(0, 300, allow_subnormal=False), max_size=30)
+    st.floats(0, 60),
+    st.floats(0.1, 60),
+    st.floats(0.1, 60),
+    st.lists(st.floats(0, 300, allow_subnormal=False), max_size=30),
 )
 def test_no_ping_before_its_time(stabilise: float, interval: float, timeout: float, inbound: list[float]) -> None:
     """Whatever comes in: quiet first, then at least an interval between pings, never two unanswered."""

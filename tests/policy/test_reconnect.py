@@ -81,7 +81,9 @@ def test_one_refresh_and_no_more(loss: Loss) -> None:
 
 def test_4003_is_no_matter_of_tokens() -> None:
     """It stops, and another token is not asked for."""
-    assert decide(closed(4003), RULES, attempts=0, may_refresh=True) == Decision(action="stop", hint=explain(closed(4003)))
+    assert decide(closed(4003), RULES, attempts=0, may_refresh=True) == Decision(
+        action="stop", hint=explain(closed(4003))
+    )
 
 
 def test_backoff_doubles_up_to_its_cap() -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stories import make_jwt
 
 from chatkit.policy.token import Claims, read_claims, span, token_state
-
-from stories import make_jwt
 
 NOW = 1_764_000_000.0
 
@@ -27,7 +26,9 @@ def test_the_times_in_a_token(claims: dict[str, object], read: Claims) -> None:
     assert read_claims(make_jwt(**claims)) == read
 
 
-@pytest.mark.parametrize("token", ["", "opaque", "a.b", "a.b.c", "e30.e30", "e30.W10.x", "W10.e30.x", "é.é.é", "...", "e30.bnVsbA.x"])
+@pytest.mark.parametrize(
+    "token", ["", "opaque", "a.b", "a.b.c", "e30.e30", "e30.W10.x", "W10.e30.x", "é.é.é", "...", "e30.bnVsbA.x"]
+)
 def test_what_is_no_jwt(token: str) -> None:
     """No exception."""
     assert read_claims(token) is None

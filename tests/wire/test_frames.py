@@ -149,7 +149,9 @@ def test_sixteen_mebibytes_leave_a_beginning_and_a_digest(mask: bool, chunk: int
     stream = frame(BINARY, payload, mask=mask)
     found = parse((stream[i : i + chunk] for i in range(0, len(stream), chunk)), keep=100)
     digest = hashlib.sha256(payload).hexdigest()
-    assert found == [Frame(BINARY, len(payload), True, False, b"", Message(BINARY, len(payload), payload[:100], digest))]
+    assert found == [
+        Frame(BINARY, len(payload), True, False, b"", Message(BINARY, len(payload), payload[:100], digest))
+    ]
 
 
 @pytest.mark.parametrize("mask", [False, True])

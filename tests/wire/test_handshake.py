@@ -16,12 +16,19 @@ from chatkit.wire.handshake import MAX_HEAD, Head, deflate_parameters, split_hea
     ("data", "first", "headers", "rest"),
     [
         (b"GET /p?x=1 HTTP/1.1\r\nHost: h\r\n\r\n", ("GET", "/p?x=1", "HTTP/1.1"), [("Host", "h")], b""),
-        (b"HTTP/1.1 101 Switching Protocols\r\n\r\n\x81\x00", ("HTTP/1.1", "101", "Switching Protocols"), [], b"\x81\x00"),
+        (
+            b"HTTP/1.1 101 Switching Protocols\r\n\r\n\x81\x00",
+            ("HTTP/1.1", "101", "Switching Protocols"),
+            [],
+            b"\x81\x00",
+        ),
         (b"HTTP/1.1 404\r\nA:b\r\nC :  d \r\n\r\nbody", ("HTTP/1.1", "404", ""), [("A", "b"), ("C", "d")], b"body"),
         (b"HTTP/1.0 502 \r\nX: \xe9\r\n\r\n", ("HTTP/1.0", "502", ""), [("X", "é")], b""),
     ],
 )
-def test_a_head_and_what_follows(data: bytes, first: tuple[str, ...], headers: list[tuple[str, str]], rest: bytes) -> None:
+def test_a_head_and_what_follows(
+    data: bytes, first: tuple[str, ...], headers: list[tuple[str, str]], rest: bytes
+) -> None:
     """Requests and responses."""
     assert split_head(data) == (Head(first, headers), rest)
 

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stories import make_jwt
 from websockets.client import ClientProtocol
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory, ServerPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
@@ -37,8 +38,6 @@ from chatkit.redact import MARK, Redactor
 from chatkit.trace import EVENT_DECODER
 from chatkit.wire import WireReader
 from chatkit.wire.reader import KEEP, KEEP_BODY, KEEP_PREFIX
-
-from stories import make_jwt
 
 JWT = make_jwt(exp=1_764_000_000)
 
@@ -178,7 +177,9 @@ def test_cut_at_every_position(compression: dict[str, Any] | None) -> None:
 
 
 _MESSAGES = st.lists(
-    st.tuples(st.sampled_from("><"), st.text(max_size=80) | st.binary(max_size=80) | st.just("x" * 300), st.integers(1, 3)),
+    st.tuples(
+        st.sampled_from("><"), st.text(max_size=80) | st.binary(max_size=80) | st.just("x" * 300), st.integers(1, 3)
+    ),
     max_size=6,
 )
 
@@ -307,7 +308,7 @@ def test_pongs_that_answer_nothing() -> None:
     assert [rtt is None for rtt in found] == [True, False, True]
 
 
-REFUSAL = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 20\r\nSet-Cookie: a=b\r\n\r\n{\"detail\": \"sorry!\"}"
+REFUSAL = b'HTTP/1.1 403 Forbidden\r\nContent-Length: 20\r\nSet-Cookie: a=b\r\n\r\n{"detail": "sorry!"}'
 
 
 @pytest.mark.parametrize("cut", range(0, len(REFUSAL), 5))
@@ -321,7 +322,9 @@ def test_a_refused_upgrade_with_its_body(cut: int) -> None:
     assert dict(answer.headers)["Set-Cookie"] == MARK
 
 
-@pytest.mark.parametrize("length", ["", "Content-Length: 999999999999999999999\r\n", "Content-Length: \xb2\r\n", "Content-Length: -1\r\n"])
+@pytest.mark.parametrize(
+    "length", ["", "Content-Length: 999999999999999999999\r\n", "Content-Length: \xb2\r\n", "Content-Length: -1\r\n"]
+)
 def test_a_refusal_whose_end_is_the_end_of_the_connection(length: str) -> None:
     """The answer is told then, with the beginning of its body."""
     request = Talk().open().wire[0]
