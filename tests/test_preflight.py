@@ -55,7 +55,7 @@ async def server(talk: Callable[..., Any], tls: ssl.SSLContext | None = None) ->
         assert guest is not None
         guests.add(guest)
         try:
-            with suppress(OSError, asyncio.CancelledError):
+            with suppress(OSError, EOFError, asyncio.CancelledError):
                 await talk(reader, writer)
         finally:
             writer.transport.abort()
