@@ -7,6 +7,7 @@ import json
 
 import msgspec
 import pytest
+from stories import ALL
 
 from chatkit import events
 from chatkit.events import (
@@ -52,8 +53,6 @@ from chatkit.events import (
     message_type,
 )
 from chatkit.trace import EVENT_DECODER
-
-from stories import ALL
 
 encode = msgspec.json.Encoder().encode
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import TICK, until_sync
+from stories import make_jwt
 from websockets.frames import Frame, Opcode
 
 import chatkit
@@ -30,9 +32,6 @@ from chatkit.events import (
     UpgradeRequested,
 )
 from chatkit.recorder import Recorder
-
-from stories import make_jwt
-from conftest import TICK, until_sync
 
 REQUEST = b"GET /p HTTP/1.1\r\nHost: h\r\n\r\n"
 ANSWER = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"

@@ -9,11 +9,10 @@ from urllib.parse import quote
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from stories import make_jwt
 
 from chatkit import redact
 from chatkit.redact import MARK, NOISY_LOGGERS, SECRET_KEYS, RedactingFilter, Redactor, guard_logs
-
-from stories import make_jwt
 
 JWT = make_jwt(exp=1_764_000_000, iat=1_763_998_200)
 SHOWN = "[jwt exp=1764000000 iat=1763998200]"

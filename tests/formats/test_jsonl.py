@@ -10,14 +10,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from stories import ALL, events, header
 
 from chatkit.errors import ImportFailed
 from chatkit.events import Noted, RecordingEnded
 from chatkit.formats import jsonl
 from chatkit.profile import Types
 from chatkit.trace import Header, Origin, Trace
-
-from stories import ALL, events, header
 
 ENDED = [*ALL, RecordingEnded(id="99", at=9.0)]
 NO_END = "the recording has no end: it is still running or was cut short"
@@ -158,7 +157,7 @@ def test_a_wrong_header(tmp_path: Path, line: bytes, words: str) -> None:
     assert refused.value.entry == 1
     if "newer" in words:
         assert "Expected: chatkit.trace/1 or older" in str(refused.value)
-        assert "pip install --upgrade chatkit" in str(refused.value)
+        assert "Try: update chatkit" in str(refused.value)
 
 
 def test_an_older_version_is_read(recording: Path) -> None:
