@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stories import ALL, events, header, story, text
 
 from chatkit.errors import InvalidInput, MissingDependency
 from chatkit.events import (
@@ -23,6 +22,7 @@ from chatkit.events import (
     TransportEnded,
 )
 from chatkit.trace import Header, Origin, Trace, TraceBuilder
+from stories import ALL, events, header, story, text
 
 STORY = story(
     (0.0, AttemptStarted, {"url": "ws://h/p"}),
