@@ -31,7 +31,7 @@ check: $(INSTALLED)
 	$(BIN)/python -m pytest tests/test_layers.py tests/test_budget.py
 
 bench: $(INSTALLED)
-	$(BIN)/python tests/bench
+	$(BIN)/python -m tests.bench
 
 lock: $(INSTALLED)
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --upgrade --no-header --no-annotate \

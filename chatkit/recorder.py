@@ -23,7 +23,7 @@ import msgspec
 
 from chatkit.clock import Clock
 from chatkit.errors import InvalidInput
-from chatkit.events import KIND_CODE, Event, FrameReceived, FrameSent, Noted, RecordingEnded
+from chatkit.events import KIND_CODE, Event, Noted, RecordingEnded
 from chatkit.profile import Types
 from chatkit.redact import Redactor
 from chatkit.trace import Header, Origin, Trace, TraceBuilder
@@ -32,8 +32,11 @@ from chatkit.wire import WireReader
 FLUSH_INTERVAL = 0.1
 """Seconds between two batches of the writer thread."""
 
+_ONE_WRITE = 1 << 18
+"""Bytes below which a batch is written in one call."""
+
 _encode = msgspec.json.Encoder().encode
-_FRAME_KINDS = (FrameSent, FrameReceived)
+_encode_lines = msgspec.json.Encoder().encode_lines
 
 
 class Recorder:
@@ -75,7 +78,7 @@ class Recorder:
         # never waits for the disk.
         self._lock = threading.Lock()
         self._disk = threading.Lock()
-        self._written = 0
+        self._unwritten: list[bytes] = []
         self._told = 0
         self._subscribers: list[Callable[[int], None]] = []
         self._wake = threading.Event()
@@ -186,14 +189,13 @@ class Recorder:
 
     def _flush(self) -> None:
         """One batch: the log becomes rows, rows go to the file, subscribers hear of them."""
-        with self._lock:
-            self._drain()
         with self._disk:
-            rows = self._builder.rows[self._written :]
-            self._written += len(rows)
-            if rows and self._file is not None:
-                self._write(b"\n".join(rows) + b"\n")
-            news, self._told = self._written > self._told, self._written
+            with self._lock:
+                self._drain()
+                lines, self._unwritten = self._unwritten, []
+                total = len(self._builder)
+            self._write_lines(lines)
+            news, self._told = total > self._told, total
         for notify in list(self._subscribers) if news else ():
             try:
                 notify(self._told)
@@ -221,7 +223,10 @@ class Recorder:
             text = f"{kind.__name__} could not be recorded: {str(error)!a}"
             kind, row = Noted, _encode(Noted(id=id, at=at, connection=connection, text=text))
         # Whatever a field holds, no secret passes: the encoded row is looked at as a whole.
-        self._builder.append_row(self.redactor.clean(row), at, KIND_CODE[kind], connection, -1)
+        row = self.redactor.clean(row)
+        self._builder.append_row(row, at, KIND_CODE[kind], connection, -1)
+        if self._file is not None:
+            self._unwritten.append(row + b"\n")
 
     def _decode(self, item: tuple[Any, ...]) -> None:
         moment, tap, what, data = item
@@ -234,11 +239,20 @@ class Recorder:
             events = tap.reader.received(at, data)
         else:
             events = tap.reader.ended(at, *data)
-        append_row, builder_codes = self._builder.append_row, KIND_CODE
-        for event in events:
-            # Payloads were cleaned by the reader, before they were encoded.
-            size = event.size if isinstance(event, _FRAME_KINDS) else -1
-            append_row(_encode(event), at, builder_codes[type(event)], tap.id, size)
+        if events:
+            # Payloads were cleaned by the reader, before they were encoded. A row holds no raw line end.
+            lines = _encode_lines(events)
+            self._builder.extend(events, lines[:-1].split(b"\n"))
+            if self._file is not None:
+                self._unwritten.append(lines)
+
+    def _write_lines(self, lines: list[bytes]) -> None:
+        """Many small pieces in one call, large ones each by itself: joining those would cost more than writing them."""
+        if sum(map(len, lines)) < _ONE_WRITE:
+            lines = [b"".join(lines)] if lines else []
+        for piece in lines:
+            if self._file is not None:
+                self._write(piece)
 
     def _write(self, data: bytes) -> None:
         assert self._file is not None

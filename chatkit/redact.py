@@ -57,6 +57,11 @@ _HINTS = (
     b"earer ",
 )
 
+# For long data: the first four bytes of each hint as a number; shorter ones with their letters, because a rare letter
+# that is absent (J, j) is found out at once.
+_STARTS = tuple({int.from_bytes(hint[:4], "little") for hint in _HINTS if len(hint) > 3})
+_SHORT = tuple((hint, [bytes([letter]) for letter in hint]) for hint in _HINTS if len(hint) <= 3)
+
 # A compact JWS (RFC 7515, section 3.1); header and claims both start with `{"`, which base64url writes as `eyJ`.
 # A token cut off at the end of a stored prefix still matches.
 _JWT = re.compile(rb"eyJ[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*){0,2}")
@@ -94,9 +99,8 @@ class Redactor:
 
     def suspicious(self, data: bytes) -> bool:
         """Whether ``data`` could hold a secret; a cheap test with false alarms and no misses."""
-        for hint in _HINTS:
-            if hint in data:
-                return True
+        if _hinted(data):
+            return True
         for secret in self._secrets:
             if secret in data:
                 return True
@@ -135,6 +139,23 @@ class Redactor:
     def headers(self, headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         """HTTP fields without credentials; names stay as they were sent."""
         return [(name, MARK if name.lower() in SECRET_HEADERS else self.text(value)) for name, value in headers]
+
+
+_MANY = 8192
+"""Bytes from which on numpy compares faster than ``in`` searches."""
+
+
+def _hinted(data: bytes) -> bool:
+    if len(data) < _MANY:
+        return any(hint in data for hint in _HINTS)
+    # Four bytes at a time at each of the four alignments: a third of what one search per hint takes.
+    import numpy as np
+
+    for offset in range(4):
+        words = np.frombuffer(data, "<u4", (len(data) - offset) // 4, offset)
+        if any((words == start).any() for start in _STARTS):
+            return True
+    return any(all(letter in data for letter in letters) and hint in data for hint, letters in _SHORT)
 
 
 def _describe_jwt(match: re.Match[bytes]) -> bytes:

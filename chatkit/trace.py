@@ -301,6 +301,16 @@ class TraceBuilder:
         self._connection.append(code)
         self._size.append(size)
 
+    def extend(self, events: list[Event], rows: list[bytes]) -> None:
+        """Adds events of one connection and one moment, with their encoded rows; the columns grow in one piece."""
+        first = events[0]
+        code = -1 if first.connection is None else self._names.setdefault(first.connection, len(self._names))
+        self.rows += rows
+        self._at.extend([first.at] * len(events))
+        self._kind.extend([KIND_CODE[type(event)] for event in events])
+        self._connection.extend([code] * len(events))
+        self._size.extend([getattr(event, "size", -1) for event in events])
+
     def build(self, start: int = 0) -> Trace:
         """A trace of the events from position ``start`` on; later appends do not touch it."""
         return Trace(

@@ -156,6 +156,11 @@ class FrameParser:
         """Bytes that belong to a frame or message that has not ended."""
         return len(self._buffer) + self._assembler.length
 
+    @property
+    def idle(self) -> bool:
+        """Whether no frame and no message is under way."""
+        return not self._buffer and self._header is None and not self._assembler.open
+
     def feed(self, data: bytes) -> Iterator[Frame]:
         """Frames completed by ``data``, in order.
 
@@ -210,6 +215,45 @@ class FrameParser:
             else:
                 break
         self._buffer = buffer[position:] if position < end else b""
+
+    def missing(self) -> int:
+        """Bytes until the frame under way is complete; 0 when none is; at least 1 while its length is not known."""
+        if self._header is not None:
+            return self._left
+        buffer = self._buffer
+        if not buffer:
+            return 0
+        size = buffer[1] & 0x7F if len(buffer) > 1 else 0
+        extra = {126: 2, 127: 8}.get(size, 0)
+        head = 2 + extra + (4 if len(buffer) > 1 and buffer[1] & 0x80 else 0)
+        if len(buffer) < 2 + extra:
+            return head - len(buffer)
+        if extra:
+            size = int.from_bytes(buffer[2 : 2 + extra], "big")
+        return max(1, head + size - len(buffer))
+
+    def plain(self, data: bytes) -> tuple[list[bytes], int]:
+        """The run of whole, unmasked, uncompressed text messages at the start of ``data``, and where it ends.
+
+        The path of nearly every byte of a busy connection; whatever else comes is left to :meth:`feed`. Nothing may
+        be under way (``idle``).
+        """
+        payloads: list[bytes] = []
+        if self._mask_bit:
+            return payloads, 0
+        append, position, end, keep = payloads.append, 0, len(data), min(self.keep, 0xFFFF)
+        while end - position > 4 and data[position] == 0x81:
+            size, start = data[position + 1], position + 2
+            if size == 126:
+                size, start = data[position + 2] << 8 | data[position + 3], position + 4
+            elif size > 126:
+                break
+            stop = start + size
+            if stop > end or size > keep:
+                break
+            append(data[start:stop])
+            position = stop
+        return payloads, position
 
     def _whole(self, first: int, opcode: int, size: int, payload: bytes) -> Frame:
         fin, compressed = first & 0x80 != 0, first & 0x40 != 0

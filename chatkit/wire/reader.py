@@ -58,17 +58,14 @@ class WireReader:
     def sent(self, at: float, data: bytes) -> list[Event]:
         """Events made by bytes from client to server, ``at`` seconds since the trace's epoch."""
         if self._opened:
-            return self._frames(0, at, data, False)
+            return self._frames(0, at, data)
         self._heads[0] += data
         return self._read_request(at)
 
     def received(self, at: float, data: bytes) -> list[Event]:
         """Events made by bytes from server to client."""
         if self._opened:
-            parser = self._parsers[1]
-            # One look at the chunk spares a look at every payload in it, unless a frame began in an earlier chunk.
-            clean = parser is not None and not parser.unfinished and not self._redactor.suspicious(data)
-            return self._frames(1, at, data, clean)
+            return self._received(at, data)
         self._heads[1] += data
         return self._read_response(at)
 
@@ -128,7 +125,7 @@ class WireReader:
             Opened(**self._base(at), extensions=extensions, subprotocol=head.get("Sec-WebSocket-Protocol")),
         )
         if rest:
-            events += self._frames(1, at, rest, False)
+            events += self._frames(1, at, rest)
         return events
 
     def _open(self, extensions: str | None) -> None:
@@ -172,30 +169,46 @@ class WireReader:
 
     # Frames
 
-    def _frames(self, side: int, at: float, data: bytes, clean: bool) -> list[Event]:
+    def _received(self, at: float, data: bytes) -> list[Event]:
+        """Frames of the server. One look at the chunk spares a look at every payload that lies whole within it."""
+        parser = self._parsers[1]
+        if parser is None:
+            return []
+        events: list[Event] = []
+        while (missing := parser.missing()) and data and self._parsers[1] is not None:
+            events += self._frames(1, at, data[:missing])
+            data = data[missing:]
+        if data and parser.idle and not self._redactor.suspicious(data):
+            payloads, stop = parser.plain(data)
+            events += self._texts(at, payloads)
+            data = data[stop:]
+        return events + self._frames(1, at, data) if data else events
+
+    def _texts(self, at: float, payloads: list[bytes]) -> list[Event]:
+        ids, connection = self._ids, self.connection
+        try:
+            texts = [payload.decode() for payload in payloads]
+        except UnicodeDecodeError:
+            messages = [Message(TEXT, len(payload), payload, None) for payload in payloads]
+            frames = [Frame(TEXT, message.length, True, False, b"", message) for message in messages]
+            return [self._data_frame(FrameReceived, at, frame, frame.message) for frame in frames]
+        return [
+            FrameReceived(id=str(next(ids)), at=at, connection=connection, size=len(payload), text=text)
+            for payload, text in zip(payloads, texts, strict=True)
+        ]
+
+    def _frames(self, side: int, at: float, data: bytes) -> list[Event]:
         parser = self._parsers[side]
         if parser is None:
             return []
         events: list[Event] = []
-        append, ids, connection = events.append, self._ids, self.connection
         kind = FrameReceived if side else FrameSent
         try:
             for frame in parser.feed(data):
-                message = frame.message
-                if clean and message is not None and frame.opcode == TEXT and message.digest is None:
-                    # The path of nearly every frame of a busy connection.
-                    if not frame.compressed:
-                        try:
-                            text = message.payload.decode()
-                        except UnicodeDecodeError:
-                            append(self._data_frame(kind, at, frame, message))
-                            continue
-                        append(kind(id=str(next(ids)), at=at, connection=connection, size=frame.size, text=text))
-                        continue
                 if frame.opcode >= CLOSE:
-                    append(self._control(side, at, frame))
+                    events.append(self._control(side, at, frame))
                 else:
-                    append(self._data_frame(kind, at, frame, message))
+                    events.append(self._data_frame(kind, at, frame, frame.message))
         except Violation as violation:
             events += self._broken(side, at, str(violation))
         return events
