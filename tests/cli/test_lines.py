@@ -51,10 +51,21 @@ async def test_lines(pieces: tuple[bytes, ...], expected: list[str], pipe: tuple
     assert await whole(*pieces, pipe=pipe) == expected
 
 
-async def test_a_line_is_bounded(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is longer is cut and goes on as the next."""
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        ((b"0123456789\nz\n",), ["0123456789", "z"]),
+        ((b"0123456789a\nz\n",), ["0123456789", "a", "z"]),
+        ((b"0123456789" * 2, b"ab\nz"), ["0123456789", "0123456789", "ab", "z"]),
+        ((b"0123456789" * 2, b"\nz\n"), ["0123456789", "0123456789", "z"]),
+    ],
+)
+async def test_a_line_is_bounded(
+    pieces: tuple[bytes, ...], expected: list[str], pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is longer is cut there and goes on as the next; no line is made up."""
     monkeypatch.setattr(lines, "LONGEST", 10)
-    assert await whole(b"x" * 25, b"y\nz\n", pipe=pipe) == ["x" * 25, "y", "z"]
+    assert await whole(*pieces, pipe=pipe) == expected
 
 
 async def test_the_loop_is_free_while_nobody_types(pipe: tuple[int, int]) -> None:
