@@ -40,13 +40,15 @@ class Lines:
             while data := self._chunk():
                 *whole, rest = (rest + decoder.decode(data)).split("\n")
                 if len(rest) > LONGEST:
-                    whole, rest = [*whole, rest], ""
+                    # Something stays, else the line end that is still to come would be an empty line of its own.
+                    cut = (len(rest) - 1) // LONGEST * LONGEST
+                    whole, rest = [*whole, rest[:cut]], rest[cut:]
                 for line in whole:
                     self._hand(line)
             rest += decoder.decode(b"", final=True)
             if rest:
                 self._hand(rest)
-            self._hand(None)
+            self._put(None)
 
     def _chunk(self) -> bytes:
         try:
@@ -54,5 +56,9 @@ class Lines:
         except OSError:
             return b""  # the terminal has gone: as good as the end
 
-    def _hand(self, line: str | None) -> None:
+    def _hand(self, line: str) -> None:
+        for start in range(0, max(1, len(line)), LONGEST):
+            self._put(line[start : start + LONGEST])
+
+    def _put(self, line: str | None) -> None:
         self._loop.call_soon_threadsafe(self._lines.put_nowait, line)

@@ -8,15 +8,12 @@ import pty
 import signal
 import subprocess
 from collections.abc import AsyncIterator
-from types import SimpleNamespace
 
 import pytest
 
-from chatkit.cli.transcript import Transcript
 from chatkit.formats import load
 from chatkit.lab import Bot
 from chatkit.lab.bots import Ask
-from chatkit.policy.status import State, Status
 
 from .conftest import PATIENCE, command, environment
 
@@ -218,66 +215,3 @@ def test_what_cannot_work(chatkit, arguments, words) -> None:
     done = chatkit("chat", "http://127.0.0.1:1", "--bot", "b", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert words in done.stderr
-
-
-# The transcript alone
-
-
-class Pretence:
-    """What a transcript asks of a client."""
-
-    def __init__(self) -> None:
-        self.messages: list[SimpleNamespace] = []
-        self.typing_users = ()
-        self.ended = ()
-        self.status = Status()
-
-
-def message(key: str, text: str, state: str) -> SimpleNamespace:
-    """A bot's message."""
-    return SimpleNamespace(key=key, text=text, state=state, author="Bot", via="websocket")
-
-
-def test_two_streams_do_not_mix(capsys) -> None:
-    """The second waits until the first is whole; a whole that differs from its pieces is said again."""
-    client = Pretence()
-    transcript = Transcript(client)  # type: ignore[arg-type]
-    client.messages = [message("r1", "a", "streaming"), message("r2", "x", "streaming")]
-    transcript.see("message")
-    client.messages = [message("r1", "a", "streaming"), message("r2", "xy", "complete")]
-    transcript.see("message")
-    client.messages[0] = message("r1", "abc", "complete")
-    transcript.see("message")
-    client.messages.append(message("r3", "12", "streaming"))
-    transcript.see("message")
-    client.messages[2] = message("r3", "1…2", "complete")
-    transcript.see("message")
-    client.messages.append(message("r4", "half", "streaming"))
-    transcript.see("message")
-    client.messages[3] = message("r4", "half", "interrupted")
-    transcript.see("message")
-    transcript.finish()
-    assert capsys.readouterr().out.splitlines() == [
-        "Bot: abc",
-        "Bot: xy",
-        "Bot: 12",
-        "Bot (whole): 1…2",
-        "Bot: half [interrupted]",
-    ]
-
-
-def test_states_in_words(capsys) -> None:
-    """Each change once; stable is no news."""
-    client = Pretence()
-    transcript = Transcript(client)  # type: ignore[arg-type]
-    for status in (
-        Status(state=State.CONNECTING),
-        Status(state=State.CONNECTED, bot="B\x1b"),
-        Status(state=State.STABLE, bot="B\x1b"),
-        Status(state=State.FAILED, because="gave up\nafter 5"),
-        Status(state=State.CLOSED),
-    ):
-        client.status = status
-        transcript.see("state")
-        transcript.see("state")
-    assert capsys.readouterr().err.splitlines() == ["Live: B␛", "Failed: gave up after 5"]

@@ -7,7 +7,6 @@ import pytest
 
 from builders import incident_trace, split
 from chatkit.views import packet
-from chatkit.views.detail import MAX_PAYLOAD, describe
 from chatkit.views.timeline import TimelineBuilder, lay_out
 
 
@@ -37,12 +36,3 @@ def test_a_delta_carries_patches():
 def test_something_else_is_refused():
     with pytest.raises(ValueError, match="not a timeline block"):
         packet.decode(b"HTTP/1.1 200 OK")
-
-
-def test_an_event_in_full():
-    incident = incident_trace()
-    frame = next(i for i in range(len(incident)) if incident.message_types[i] == "ping")
-    told = describe(incident, frame)
-    assert ("type", "FrameSent") in told["fields"]
-    assert told["payload"].startswith('{\n  "type": "ping"')
-    assert len(told["payload"]) < MAX_PAYLOAD

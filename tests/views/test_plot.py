@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -13,7 +10,6 @@ from chatkit.errors import InvalidInput
 from chatkit.events import AttemptFailed, Opened, PingSent, TransportEnded
 from chatkit.trace import TraceBuilder
 from chatkit.views import plot, shaping
-from chatkit.views.palette import DARK, LIGHT, THEMES
 
 
 def texts(figure):
@@ -101,35 +97,3 @@ def test_too_many_pings_are_thinned_too():
 
 def test_an_empty_trace_is_drawn():
     assert "0 connections, 0 events" in plot.timeline(trace(), zone="UTC").layout.title.text
-
-
-def test_the_table_says_how_each_ended():
-    table = incident_trace()._repr_html_()
-    assert table.count("RST by server, 0.2 s after our ping") == 3
-    assert "still open" in table
-
-
-def test_the_table_needs_no_plotly():
-    code = (
-        "import sys, chatkit.views; from chatkit import display; from chatkit.trace import Trace; "
-        "display.find('trace', 'html')(Trace.of([])); assert 'plotly' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def _luminance(colour: str) -> float:
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def _contrast(a: str, b: str) -> float:
-    one, other = sorted((_luminance(a), _luminance(b)))
-    return (other + 0.05) / (one + 0.05)
-
-
-def test_colours_can_be_read():
-    assert min(_contrast(colour, "#FFFFFF") for colour in LIGHT) >= 4.5
-    assert min(_contrast(colour, "#111418") for colour in DARK) >= 4.5
-    # One colour on both grounds cannot reach 4.5 twice; its best is the even middle.
-    assert min(_contrast(colour, ground) for colour in THEMES["both"] for ground in ("#FFFFFF", "#111418")) >= 4.0

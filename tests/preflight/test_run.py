@@ -14,20 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import jwt
-import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from chatkit.errors import InvalidInput, ProfileError
 from chatkit.lab import Bot, LabServer
-from chatkit.plain import harmless, one_line
-from chatkit.policy.token import Claims
-from chatkit.preflight import Check, CheckReport, check, judge, plan
+from chatkit.preflight import Check, CheckReport, check, plan
 from chatkit.preflight.report import TITLES
 from chatkit.profile import Client, Paths, Profile
 from chatkit.recorder import Recorder
-from chatkit.redact import MARK
 
 SECRET = "a-secret-of-at-least-32-bytes-for-tests"
 QUICK = Client(stabilise=0.05, pong_timeout=0.3)
@@ -529,95 +523,3 @@ async def test_a_bad_profile(tmp_path) -> None:
     path.write_text("[client]\nstabilize = 3\n")
     with pytest.raises(ProfileError, match=r"line 2, key client\.stabilize"):
         await check("http://127.0.0.1:1", bot="b", profile=path)
-
-
-# Judgments, as tables
-
-
-@pytest.mark.parametrize(
-    ("claims", "ahead", "status", "words"),
-    [
-        (None, None, "warning", "not a JWT"),
-        (Claims(), 0.2, "pass", "good, without expiry"),
-        (Claims(exp=2620.0), 0.2, "pass", "good, 27 min left"),
-        (Claims(exp=1040.0), 0.2, "warning", "good, 40 s left"),
-        (Claims(exp=760.0), None, "fail", "expired 4 min ago"),
-        (Claims(exp=760.0), 0.2, "fail", "expired 4 min ago by the server's clock"),
-        (Claims(exp=1300.0), 540.0, "fail", "which is 9 min ahead of ours"),
-        (Claims(exp=5000.0), -300.0, "warning", "which is 5 min behind ours"),
-        (Claims(exp=760.0), -300.0, "warning", "good, 60 s left by the server's clock"),
-        (Claims(exp=5000.0, nbf=1300.0), 0.2, "fail", "not valid before 5 min from now"),
-        (Claims(exp=5000.0, iat=1300.0), 0.2, "warning", "issued 5 min from now"),
-        (Claims(exp=5000.0, iat=1002.0), 0.2, "pass", "good"),
-    ],
-)
-def test_tokens(claims, ahead, status, words) -> None:
-    """The server's clock counts, where it is known; our time is 1000."""
-    line = judge.token(claims, now=1000.0, ahead=ahead)
-    assert (line.status, words in line.summary) == (status, True), line
-
-
-@pytest.mark.parametrize(
-    ("status", "is_json", "token", "expected", "words"),
-    [
-        (200, True, True, "pass", "“Echo”"),
-        (200, False, True, "warning", "not a JSON object"),
-        (401, True, False, "fail", "asks for a token"),
-        (302, False, True, "fail", "redirected to /login"),
-        (429, True, True, "fail", "too many"),
-        (502, False, True, "fail", "the API fails"),
-    ],
-)
-def test_bots(status, is_json, token, expected, words) -> None:
-    """What each answer means."""
-    answer = judge.Answer(status=status, seconds=0.004, location="/login" if status == 302 else None)
-    line = judge.bot(answer, "Echo", is_json=is_json, has_token=token)
-    assert (line.status, words in line.summary, "in 4.0 ms" in line.summary) == (expected, True, True), line
-
-
-def test_a_refusal_that_is_not_about_the_token() -> None:
-    """Keeps the words of the connection."""
-    line = judge.refused(404, "refused with HTTP 404", "mend the path", token_bad="expired", bot_status=401)
-    assert (line.summary, line.remedy) == ("refused with HTTP 404", "mend the path")
-
-
-def test_a_refusal_without_an_answer_of_the_api() -> None:
-    """Stays open between the four."""
-    line = judge.refused(403, "", None, token_bad=None, bot_status=None)
-    assert len(line.details["may_mean"]) == 4
-
-
-def test_opinions_without_a_token() -> None:
-    """It matters if the API asks for one."""
-    assert judge.no_token("fail", 401).status == "fail"
-    assert judge.no_token("pass", 200).status == "warning"
-    assert judge.no_token("fail", None).summary == "none given"
-
-
-# Text
-
-
-@given(st.text())
-def test_one_line_is_one_short_line(text: str) -> None:
-    """Whatever comes."""
-    line = one_line(text, 40)
-    assert len(line) <= 40
-    assert harmless(line) == line
-    assert "\n" not in line
-    line.encode()
-
-
-def test_control_characters_are_seen() -> None:
-    """And cannot do anything."""
-    assert harmless("a\x1b[2J\r\n\tb\x7f\x9b\u202e\ud800") == "a␛[2J␍\n\tb␡���"
-
-
-def test_a_report_is_a_value() -> None:
-    """It encodes, finds its lines, and counts them."""
-    line = Check(id="dns", title="DNS", status="fail", summary="s", remedy="r")
-    report = CheckReport(target=f"http://{MARK}", elapsed_s=0.25, checks=(line,))
-    assert msgspec.json.decode(msgspec.json.encode(report.to_dict()))["checks"][0]["remedy"] == "r"
-    assert report.conclusion == "1 failed in 0.25 s"
-    assert report["dns"] is line
-    with pytest.raises(KeyError):
-        report["tls"]

@@ -1,0 +1,99 @@
+"""Words stand where none covers another."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from builders import incident_trace
+from chatkit.views.palette import Shape, Tone
+from chatkit.views.placing import CHARACTER, Placed, place
+from chatkit.views.sheet import Cursor, Label, Layout, Sheet
+from chatkit.views.timeline import lay_out
+
+WIDTH = 1000.0
+
+
+def layout(*marks: tuple[Shape, float, float, Label], lane: int = 9) -> Layout:
+    """These marks on one lane, over ten seconds."""
+    sheet = Sheet()
+    for shape, begin, end, label in marks:
+        sheet.mark(shape, Tone.OK, lane, begin, end, row=0, kind=0, word=0, label=label)
+    return sheet.since(Cursor(), lanes=(), first=0.0, last=10.0, epoch=0.0, events=0)
+
+
+def pixel(seconds: float) -> float:
+    """Ten seconds over the whole width."""
+    return seconds * WIDTH / 10
+
+
+def extent(placed: Placed, scale: Any = pixel) -> tuple[float, float]:
+    """From where to where its words stand."""
+    room = max(len(placed.label.strong) + len(placed.label.dim) + 1, len(placed.label.below)) * CHARACTER
+    at = scale(placed.x) + placed.shift
+    return (at - room, at) if placed.left else (at, at + room)
+
+
+@pytest.mark.parametrize(
+    ("shape", "begin", "end", "x", "left", "low"),
+    [
+        (Shape.CROSS, 2.0, 2.0, 2.0, False, False),
+        (Shape.CROSS, 9.9, 9.9, 9.9, True, False),
+        (Shape.BAR, 2.0, 4.0, 4.0, False, False),
+        (Shape.BAR, 6.0, float("inf"), 6.0, True, False),
+        (Shape.SEGMENT, 2.0, 6.0, 2.0, False, False),
+        (Shape.UNDERLINE, 2.0, 6.0, 2.0, False, True),
+        (Shape.ARC, 2.0, 2.1, 2.0, False, True),
+    ],
+)
+def test_where_a_label_stands(shape: Shape, begin: float, end: float, x: float, left: bool, low: bool) -> None:
+    """After its mark, before it where there is no room, below the line for what hangs there."""
+    (one,) = place(layout((shape, begin, end, Label("some words"))), pixel, WIDTH)
+    assert (one.x, one.left, one.low) == (x, left, low)
+
+
+@pytest.mark.parametrize(
+    ("shape", "begin", "end", "label"),
+    [
+        (Shape.SEGMENT, 2.0, 2.1, Label("a state that was short")),
+        (Shape.CROSS, 5.0, 5.0, Label("x" * 200)),
+        (Shape.CROSS, 5.0, 5.0, Label()),
+    ],
+)
+def test_what_does_not_fit_is_left_out(shape: Shape, begin: float, end: float, label: Label) -> None:
+    """Rather no words than words upon words."""
+    assert place(layout((shape, begin, end, label)), pixel, WIDTH) == []
+
+
+def test_endings_come_first() -> None:
+    """Where two want one place, and where only so many may be."""
+    words = Label("of twenty characters")
+    both = layout((Shape.POINT, 2.0, 2.0, words), (Shape.CROSS, 2.05, 2.05, words), (Shape.POINT, 6.0, 6.0, words))
+    assert place(both, pixel, WIDTH)[0].mark == 1
+    assert [one.mark for one in place(both, pixel, WIDTH, most=1)] == [1]
+
+
+def test_an_end_of_a_short_life_stands_before_it() -> None:
+    """Not upon it."""
+    short = layout((Shape.LIFE, 9.5, 9.9, Label()), (Shape.CROSS, 9.9, 9.9, Label("RST by server")))
+    (one,) = place(short, pixel, WIDTH)
+    assert (one.left, one.x) == (True, 9.5)
+
+
+@pytest.mark.parametrize("width", [300.0, 700.0, 1000.0, 2000.0])
+def test_no_words_cover_others(width: float) -> None:
+    """In the incident, at any width, and all inside the drawing."""
+    whole = lay_out(incident_trace())
+
+    def scale(seconds: float) -> float:
+        return (seconds - whole.first) / (whole.last - whole.first) * width
+
+    placed = place(whole, scale, width)
+    assert placed
+    for one, other in itertools.combinations(placed, 2):
+        if (whole.marks.lane[one.mark], one.low) == (whole.marks.lane[other.mark], other.low):
+            a, b = sorted([extent(one, scale), extent(other, scale)])
+            assert a[1] <= b[0] + 1e-6, (one, other)
+    assert all(a >= 0 and b <= width + 12 for a, b in (extent(one, scale) for one in placed))
