@@ -355,7 +355,7 @@ class ChatClient:
     def _failed(self, error: ConnectFailed) -> Loss:
         self.error = error
         stage: Any = error.stage
-        return Loss(stage=stage, status=error.status, error=error.what)
+        return Loss(stage=stage, status=error.status, error=error.what, retry_after=error.retry_after)
 
     async def _established(self, connection: RecordedConnection, hello: Incoming) -> Loss:
         loop = asyncio.get_running_loop()
