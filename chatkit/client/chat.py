@@ -398,7 +398,10 @@ class ChatClient:
             if decided.action == "wait":
                 await asyncio.sleep(decided.wake_at - loop.time())
             elif decided.action == "ping":
-                await connection.send(self.profile.ping(datetime.now(UTC).isoformat()))
+                try:
+                    await connection.send(self.profile.ping(datetime.now(UTC).isoformat()))
+                except ConnectionClosed:  # it ended just now; the reader tells how
+                    return
                 self._pulse = msgspec.structs.replace(
                     self._pulse, pings=self._pulse.pings + 1, last_ping_at=loop.time(), answered=False
                 )
