@@ -213,7 +213,7 @@ async def test_the_second_address_is_tried(recorder, unused_tcp_port) -> None:
             return [(socket.AF_INET, ("127.0.0.1", unused_tcp_port)), (socket.AF_INET, ("127.0.0.1", port))]
 
         connection = await open_connection("ws://two.example/p", recorder, resolver=two)
-        await connection.close()
+        connection.abort()
     assert one(recorder, NameResolved).host == "two.example"
     assert one(recorder, TcpConnected).peer == f"127.0.0.1:{port}"
 
@@ -374,7 +374,7 @@ async def test_tls_with_a_certificate_that_is_trusted(recorder, certificate, ser
         url = f"wss://localhost:{port}/p"
         connection = await open_connection(url, recorder, ssl_context=trusting, resolver=loopback)
         assert await connection.recv() == "hello"
-        await connection.close()
+        connection.abort()
     assert kinds(recorder)[:5] == [AttemptStarted, NameResolved, TcpConnected, TlsEstablished, UpgradeRequested]
     tls = one(recorder, TlsEstablished)
     assert tls.version.startswith("TLSv1.")
