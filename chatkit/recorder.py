@@ -218,7 +218,7 @@ class Recorder:
             row = _encode(kind(id=id, at=at, connection=connection, **fields))
         except (TypeError, ValueError) as error:
             # A defect of ours: one fact is lost and says so, the rest goes on.
-            text = f"{kind.__name__} could not be recorded: {ascii(str(error))}"
+            text = f"{kind.__name__} could not be recorded: {str(error)!a}"
             kind, row = Noted, _encode(Noted(id=id, at=at, connection=connection, text=text))
         # Whatever a field holds, no secret passes: the encoded row is looked at as a whole.
         self._builder.append_row(self.redactor.clean(row), at, KIND_CODE[kind], connection, -1)

@@ -66,7 +66,7 @@ _QUERY = re.compile(rb"(?i)([?&;](?:" + _KEYS + rb")=)(?!\[)[^&#\s\"'<>\\;]+")
 _JSON = re.compile(rb"(?i)((\\*)\"(?:" + _KEYS + rb")\2\"\s*:\s*\2\")(?!\[)((?:(?!\2\")(?:\\.|[^\"\\]))*)", re.DOTALL)
 _BEARER = re.compile(rb"(?i)\b(bearer\s+)(?!\[)[A-Za-z0-9._~+/=-]{6,}")
 # Possessive: without it the blank is given back, and a second pass takes the mark for a value.
-_COOKIE = re.compile(rb"(?i)(\b(?:set-)?cookie:\s*+)(?!\[)[^\r\n\"]+")
+_COOKIE = re.compile(rb"(?i)(\b(?:set-)?cookie:\s*+)(?!\[)[^\r\n\"\\]+")
 _USERINFO = re.compile(rb"([a-z]+://)[^/\s\"'@:]*:[^/\s\"'@]+@")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from stories import events, header, story, text
 
 from chatkit.ending import AFTERMATH, Connection, Ending
 from chatkit.events import (
@@ -29,6 +28,7 @@ from chatkit.events import (
 )
 from chatkit.profile import Types
 from chatkit.trace import Trace
+from stories import events, header, story, text
 
 Fact = tuple[float, type, dict[str, Any]]
 

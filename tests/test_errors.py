@@ -45,7 +45,7 @@ TABLE = [
     (LabError("not now", got="closed"), "not now.\nGot: closed."),
     (
         MissingDependency("a table", package="pandas", extra="tables"),
-        "a table needs the package 'pandas', which is not installed.\nTry: pip install 'chatkit[tables]'.",
+        "a table needs the package 'pandas', which is not installed.\nTry: pip install pandas (the extra 'tables' of this project).",
     ),
 ]
 

@@ -7,7 +7,6 @@ import json
 
 import msgspec
 import pytest
-from stories import ALL
 
 from chatkit import events
 from chatkit.events import (
@@ -53,6 +52,7 @@ from chatkit.events import (
     message_type,
 )
 from chatkit.trace import EVENT_DECODER
+from stories import ALL
 
 encode = msgspec.json.Encoder().encode
 

@@ -339,6 +339,30 @@ async def test_urls_that_cannot_work(url) -> None:
     assert {line.status for line in report.checks[1:]} == {"not-tried"}
 
 
+async def test_a_proxy_that_cannot_work(monkeypatch) -> None:
+    """Named, before anything is sent; --no-proxy is the way out."""
+    monkeypatch.setenv("HTTP_PROXY", "gopher://user:hidden-word@127.0.0.1:1")
+    report = await check("http://backend.invalid", bot="echo")
+    well_formed(report, "hidden-word")
+    assert "--no-proxy" in (report["url"].remedy or "")
+
+
+async def test_a_proxy_does_the_way(monkeypatch) -> None:
+    """DNS and TCP are its own; a proxy that is down fails the rest."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+            monkeypatch.setenv(name, f"http://user:hidden-word@127.0.0.1:{port}")
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        report = await check("http://backend.invalid", bot="echo", token="t0ken-abcdef")
+    well_formed(report, "hidden-word", "t0ken-abcdef")
+    assert (report["dns"].status, report["tcp"].status) == ("not-tried", "not-tried")
+    assert "proxy http://" in report["tcp"].summary
+    assert {report[id].status for id in ("health-get", "bot", "upgrade")} == {"fail"}
+
+
 async def test_nobody_listens() -> None:
     """TCP says so."""
     with socket.socket() as free:

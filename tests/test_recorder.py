@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import TICK, until_sync
-from stories import make_jwt
 from websockets.frames import Frame, Opcode
 
 import chatkit
@@ -32,6 +30,8 @@ from chatkit.events import (
     UpgradeRequested,
 )
 from chatkit.recorder import Recorder
+from conftest import TICK, until_sync
+from stories import make_jwt
 
 REQUEST = b"GET /p HTTP/1.1\r\nHost: h\r\n\r\n"
 ANSWER = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"

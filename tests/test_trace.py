@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stories import ALL, events, header, story, text
 
 from chatkit.errors import InvalidInput, MissingDependency
 from chatkit.events import (
@@ -23,6 +22,7 @@ from chatkit.events import (
     TransportEnded,
 )
 from chatkit.trace import Header, Origin, Trace, TraceBuilder
+from stories import ALL, events, header, story, text
 
 STORY = story(
     (0.0, AttemptStarted, {"url": "ws://h/p"}),
@@ -144,7 +144,7 @@ def test_the_text_of_a_trace() -> None:
     assert str(builder.build()).splitlines() == [
         "7 events, 2 connections, 0.6 s from 2023-11-14T22:13:20.000Z",
         "  connection 1: FIN by server, no close frame, 0.3 s after our ping, age 0.5 s",
-        "  connection 2: unknown for 0.0 s",
+        "  connection 2: unknown for 0.1 s",
         "  note: line 9 is cut off",
     ]
     assert builder.build().select(until=0).warnings == ("line 9 is cut off",)
@@ -185,7 +185,7 @@ def test_a_missing_package_is_an_instruction(monkeypatch: pytest.MonkeyPatch, pa
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(MissingDependency, match=r"chatkit\[tables\]"):
+    with pytest.raises(MissingDependency, match=r"the extra 'tables'"):
         getattr(STORY, method)()
 
 

@@ -37,18 +37,12 @@ class Engine:
             if self._loop is None:
                 ready = threading.Event()
                 self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=self._run, args=(ready,), name="chatkit engine", daemon=True)
+                work = (self._loop, ready)
+                self._thread = threading.Thread(target=_run, args=work, name="chatkit engine", daemon=True)
                 self._thread.start()
                 ready.wait()
                 atexit.register(self.close)
             return self._loop
-
-    def _run(self, ready: threading.Event) -> None:
-        assert self._loop is not None
-        asyncio.set_event_loop(self._loop)
-        self._loop.call_soon(ready.set)
-        self._loop.run_forever()
-        self._loop.close()
 
     def call(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
         """Runs ``work`` on the engine and waits for it in this thread.
@@ -110,6 +104,13 @@ class Engine:
             future.result(CLOSE_TIMEOUT)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(CLOSE_TIMEOUT)
+
+
+def _run(loop: asyncio.AbstractEventLoop, ready: threading.Event) -> None:
+    asyncio.set_event_loop(loop)
+    loop.call_soon(ready.set)
+    loop.run_forever()
+    loop.close()
 
 
 async def _close_all(closers: list[Callable[[], Coroutine[Any, Any, None]]]) -> None:

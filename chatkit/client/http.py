@@ -73,7 +73,18 @@ class HttpApi:
         """Seconds that the server's clock is ahead of ours, by the last ``Date`` header, which counts whole seconds."""
         guard_logs(recorder.redactor)
         trust = proxy and not is_loopback(urlsplit(self.base).hostname)
-        self._client = httpx.AsyncClient(base_url=self.base, trust_env=trust, timeout=profile.client.connect_timeout)
+        try:
+            self._client = httpx.AsyncClient(
+                base_url=self.base, trust_env=trust, timeout=profile.client.connect_timeout
+            )
+        except (ValueError, ImportError, httpx.InvalidURL) as error:
+            # The base was looked at before, so it is a proxy variable: another scheme, or SOCKS without its package.
+            raise InvalidInput(
+                "the proxy of the environment cannot be used",
+                got=recorder.redactor.text(str(error)),
+                where="HTTP_PROXY, HTTPS_PROXY, ALL_PROXY",
+                remedy="correct the variable, or go without: --no-proxy (proxy=False in Python)",
+            ) from None
         if token:
             self._keep(token, refresh_token, "set")
         elif refresh_token:

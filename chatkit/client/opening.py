@@ -234,7 +234,9 @@ async def _open_socket(url: str, progress: Attempt, resolver: Resolver) -> socke
     shown = list(dict.fromkeys(str(address[0]) for _, address in addresses))
     if not addresses:
         raise socket.gaierror(socket.EAI_NONAME, "no address")
-    progress.tap.record(NameResolved, host=uri.host, addresses=shown, seconds=round(time.monotonic() - began, 6))
+    if shown != [uri.host]:
+        # An address in the URL asked nobody.
+        progress.tap.record(NameResolved, host=uri.host, addresses=shown, seconds=round(time.monotonic() - began, 6))
     progress.stage = "tcp"
     sock, address, seconds = await dial(addresses)
     progress.tap.record(TcpConnected, local=_show(sock.getsockname()), peer=_show(address), seconds=round(seconds, 6))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import re
 from collections.abc import AsyncIterator, Awaitable, Iterable
@@ -92,27 +93,36 @@ class Slow(Bot):
 
 
 class Storyteller(Bot):
-    """Streams a story in about 25 pieces over about ``duration`` seconds."""
+    """Streams a story in about 25 pieces over about ``duration`` seconds; it knows three, in turn."""
 
     default_name = "Storyteller"
 
     def __init__(self, name: str | None = None, *, id: str | None = None, duration: float = 1.5) -> None:
         super().__init__(name, id=id)
         self.duration = duration
+        self._stories = itertools.cycle(_STORIES)
 
     async def reply(self, ask: Ask) -> AsyncIterator[str]:
         """The story, with uneven pauses."""
-        pieces = _pieces(_STORY)
+        pieces = _pieces(next(self._stories))
         for piece in pieces:
             await asyncio.sleep(self.duration / len(pieces) * ask.random.uniform(0.5, 1.5))
             yield piece
 
 
-_STORY = (
+_STORIES = (
     "A lighthouse keeper counted ships in a notebook. Every evening one lamp on the horizon answered hers, "
     "and every evening, after exactly one quiet minute, it went dark. She blamed the fog, then the sea, then "
     "the other keeper. In the end she changed one thing only: she blinked every thirty seconds. The lamp "
-    "stayed. She wrote down the date, the interval and the weather, and went to bed early."
+    "stayed. She wrote down the date, the interval and the weather, and went to bed early.",
+    "Two clerks shared one telegraph line and never met. One knocked the moment the line opened; the other, "
+    "still lighting the stove, heard noise and pulled the plug. It went on for weeks, and each wrote to the "
+    "company about the other. Then the first clerk caught a cold, came late, and knocked five seconds after "
+    "the line was up. Somebody answered. They have been talking ever since, mostly about the stove.",
+    "A gardener had a gate that closed by itself whenever nobody spoke in front of it. Visitors thought her "
+    "rude; she thought them shy. A child stood there one day and hummed, and the gate stayed open for as long "
+    "as the humming lasted. The gardener hung a small bell in the wind. It says nothing of importance, every "
+    "half minute, and since then nobody has been shut out in the middle of a sentence.",
 )
 
 

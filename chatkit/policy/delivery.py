@@ -16,7 +16,6 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-
 LATE_COPY = 15.0
 """Seconds after an HTTP reply became the message within which its WebSocket copy still counts as the same."""
 

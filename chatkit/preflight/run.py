@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from chatkit.client.connection import RecordedConnection
-from chatkit.client.http import HttpApi, base_url
+from chatkit.client.http import HttpApi
 from chatkit.client.opening import Resolver, find_proxy, resolve
 from chatkit.errors import ConnectFailed, InvalidInput
 from chatkit.preflight import judge
@@ -137,17 +137,17 @@ class Preflight:
 
     async def _all(self) -> None:
         try:
-            base = base_url(self._url)
+            api = HttpApi(
+                self._url, recorder=self._recorder, profile=self._profile, token=self._token, proxy=self._proxy
+            )
         except InvalidInput as error:
             summary = f"{error.what}; expected {error.expected}" if error.expected else error.what
             summary += f", got {error.got}" if error.got is not None else ""
             remedy = error.remedy or "give the base URL, for example http://localhost:8000"
             self._sheet.enter("url", Line(status="fail", summary=summary, remedy=remedy))
             return self._sheet.skip(self._plan, "because the URL cannot be used")
-        async with HttpApi(
-            base, recorder=self._recorder, profile=self._profile, token=self._token, proxy=self._proxy
-        ) as api:
-            self._sheet.enter("url", Line(status="pass", summary=base))
+        async with api:
+            self._sheet.enter("url", Line(status="pass", summary=api.base))
             blocker = await self._reach(api)
             if blocker is not None:
                 return self._sheet.skip(self._plan, f"because {TITLES[blocker]} failed")

@@ -140,9 +140,7 @@ class FrameParser:
 
     __slots__ = ("_assembler", "_buffer", "_header", "_key", "_left", "_mask_bit", "_phase", "keep")
 
-    def __init__(
-        self, keep: int, *, deflate: bool = False, takeover: bool = True, masked: bool | None = None
-    ) -> None:
+    def __init__(self, keep: int, *, deflate: bool = False, takeover: bool = True, masked: bool | None = None) -> None:
         self.keep = keep
         self._mask_bit = None if masked is None else 0x80 if masked else 0
         self._assembler = Assembler(keep, deflate, takeover)

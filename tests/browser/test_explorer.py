@@ -6,8 +6,8 @@ import base64
 from pathlib import Path
 
 import pytest
-from builders import incident_trace, split
 
+from builders import incident_trace, split
 from chatkit.views import packet
 from chatkit.views.timeline import TimelineBuilder
 from chatkit.widgets import TimelineExplorer, explorer

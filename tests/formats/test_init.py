@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from stories import STORY_OF_A_PING
 
 import chatkit
 from chatkit.errors import ImportFailed
 from chatkit.formats import jsonl
+from stories import STORY_OF_A_PING
 
 
 def test_a_recording_whatever_its_name(tmp_path: Path) -> None:

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from stories import ALL, events, header
 
 from chatkit.errors import ImportFailed
 from chatkit.events import Noted, RecordingEnded
 from chatkit.formats import jsonl
 from chatkit.profile import Types
 from chatkit.trace import Header, Origin, Trace
+from stories import ALL, events, header
 
 ENDED = [*ALL, RecordingEnded(id="99", at=9.0)]
 NO_END = "the recording has no end: it is still running or was cut short"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -99,7 +101,7 @@ def test_no_ping_before_its_time(stabilise: float, interval: float, timeout: flo
     did = live(rules, inbound, 300)
     pings = [at for at, what in did if what == "ping"]
     assert all(at >= stabilise for at in pings)
-    assert all(later - earlier >= interval - 1e-9 for earlier, later in zip(pings, pings[1:], strict=False))
+    assert all(later - earlier >= interval - 1e-9 for earlier, later in itertools.pairwise(pings))
     for at, what in did:
         if what == "dead":
             assert not any(pings[-1] < came < at for came in inbound)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from stories import story, text
 
 from chatkit.ending import Connection
 from chatkit.events import AttemptStarted, FrameSent, Opened, TransportEnded
 from chatkit.policy.status import LIVE, RESTING, State, Status, explain
+from stories import story, text
 
 
 def cut(id: str, how: str = "rst", at: float = 5.2) -> Connection:

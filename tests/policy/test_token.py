@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stories import make_jwt
 
 from chatkit.policy.token import Claims, read_claims, span, token_state
+from stories import make_jwt
 
 NOW = 1_764_000_000.0
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from builders import incident_trace, split
 
+from builders import incident_trace, split
 from chatkit.views import packet
 from chatkit.views.detail import MAX_PAYLOAD, describe
 from chatkit.views.timeline import TimelineBuilder, lay_out

@@ -7,8 +7,8 @@ import sys
 
 import numpy as np
 import pytest
-from builders import HEADER, event, incident_trace, trace
 
+from builders import HEADER, event, incident_trace, trace
 from chatkit.errors import InvalidInput
 from chatkit.events import AttemptFailed, Opened, PingSent, TransportEnded
 from chatkit.trace import TraceBuilder

@@ -7,10 +7,10 @@ import time
 
 import numpy as np
 import pytest
-from builders import HEADER, Script, event, incident_trace, split, trace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from builders import HEADER, Script, event, incident_trace, split, trace
 from chatkit.events import (
     AttemptFailed,
     AttemptStarted,

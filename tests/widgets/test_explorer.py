@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 import pytest
-from builders import HEADER, event, incident_trace, trace
 
+from builders import HEADER, event, incident_trace, trace
 from chatkit.clock import ManualClock
 from chatkit.errors import InvalidInput
 from chatkit.events import HealthChecked, Noted, StateChanged

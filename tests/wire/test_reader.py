@@ -10,7 +10,6 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stories import make_jwt
 from websockets.client import ClientProtocol
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory, ServerPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
@@ -38,6 +37,7 @@ from chatkit.redact import MARK, Redactor
 from chatkit.trace import EVENT_DECODER
 from chatkit.wire import WireReader
 from chatkit.wire.reader import KEEP, KEEP_BODY, KEEP_PREFIX
+from stories import make_jwt
 
 JWT = make_jwt(exp=1_764_000_000)
 

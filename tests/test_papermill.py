@@ -1,0 +1,57 @@
+"""The notebooks against a backend that parameters name: as an engineer or a pager runs them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import papermill
+import pytest
+
+from chatkit.lab import LabServer
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(
+    ("name", "faults", "parameters", "expected"),
+    [
+        ("00_start_here", [], {}, "Connection 1 holds."),
+        (
+            "runbooks/drops_right_after_connect",
+            ["early-ping-abort:window=2"],
+            {"lives": 2, "hold": 6.0},
+            "2 of 2 ended without a close frame within 1 s of our ping",
+        ),
+        (
+            "runbooks/drops_right_after_connect",
+            [],
+            {"lives": 1, "hold": 1.0, "patience": 3.0},
+            "0 of 0 ended without a close frame within 1 s of our ping",
+        ),
+    ],
+)
+def test_notebook_runs_against_a_named_backend(
+    name: str,
+    faults: list[str],
+    parameters: dict[str, object],
+    expected: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """URL and bot by papermill, the token by the environment; it is nowhere in the result."""
+    with LabServer(faults=faults) as lab:
+        token = lab.token
+        monkeypatch.setenv("CHATKIT_TOKEN", token)
+        result = papermill.execute_notebook(
+            NOTEBOOKS / f"{name}.ipynb",
+            tmp_path / "result.ipynb",
+            parameters={"url": lab.url, "bot": "echo", **parameters},
+            progress_bar=False,
+            log_output=False,
+        )
+    texts = [output.get("text", "") for cell in result.cells for output in cell.get("outputs", [])]
+    assert any(expected in text for text in texts)
+    written = (tmp_path / "result.ipynb").read_text("utf-8")
+    assert not [part for part in token.split(".")[1:] if part in written]
