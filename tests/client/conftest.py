@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from conftest import TICK
 from websockets.frames import Frame, Opcode
 from websockets.utils import accept_key
 
@@ -21,6 +20,7 @@ from chatkit.client.connection import RecordedConnection
 from chatkit.lab import LabServer
 from chatkit.profile import DEFAULT, Client, Profile
 from chatkit.recorder import Recorder
+from conftest import TICK
 
 RULES: Client = msgspec.structs.replace(
     DEFAULT.client,

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import TICK, until
-from stories import make_jwt
 from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK
 from websockets.frames import Close, Opcode
 
@@ -35,6 +33,8 @@ from chatkit.events import (
 from chatkit.policy.reconnect import Loss
 from chatkit.policy.status import State
 from chatkit.recorder import Recorder
+from conftest import TICK, until
+from stories import make_jwt
 
 from .conftest import HELLO, Guest, frame, peer, profile
 
@@ -134,7 +134,7 @@ async def test_the_schedule_of_retries(chat, unused_tcp_port) -> None:
     assert [event.delay for event in retries] == pytest.approx([TICK * n for n in (1, 2, 4, 8, 8)], abs=1e-3)
     starts = [connection.started_at for connection in client.trace.connections]
     assert len(starts) == 6
-    assert all(later - earlier >= event.delay * 0.95 for earlier, later, event in zip(starts, starts[1:], retries))  # noqa: B905, RUF007
+    assert all(later - earlier >= event.delay * 0.95 for earlier, later, event in zip(starts, starts[1:], retries))  # noqa: B905
     assert "gave up after 5 retries" in client.status.because
     client.reconnect()
     await client.wait(lambda status: status.state is State.BACKOFF and status.attempt == 1)
@@ -529,7 +529,10 @@ def test_the_end_of_the_interpreter_says_goodbye(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     with chatkit.LabServer() as house:
         done = subprocess.run(
-            [sys.executable, "-c", _AT_EXIT, house.url, house.token, str(path)], capture_output=True, text=True, timeout=60
+            [sys.executable, "-c", _AT_EXIT, house.url, house.token, str(path)],
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
     assert (done.returncode, done.stdout, done.stderr) == (0, "Live\n", "")
     trace = chatkit.load(path)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 
-from conftest import TICK, until
-
 from chatkit.client.lag import NOTABLE, watch_loop
 from chatkit.events import LoopLagged
+from conftest import TICK, until
 
 
 async def test_a_blocked_loop_is_recorded(recorder) -> None:

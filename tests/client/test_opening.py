@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import TICK
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from stories import make_jwt
 
 from chatkit.client import open_connection
 from chatkit.client.opening import check_url, find_proxy, is_loopback, resolve, retry_after
@@ -33,6 +31,8 @@ from chatkit.events import (
     UpgradeRequested,
 )
 from chatkit.recorder import Recorder
+from conftest import TICK
+from stories import make_jwt
 
 from .conftest import Guest, peer
 
@@ -129,7 +129,9 @@ async def test_a_refused_upgrade(recorder, status: int, meaning: str) -> None:
     assert recorder.snapshot().connections[0].ending.words == f"refused: HTTP {status}"
 
 
-@pytest.mark.parametrize(("user", "ttl", "bot"), [("ada", -5, "echo"), ("mallory", None, "echo"), ("ada", None, "nobody")])
+@pytest.mark.parametrize(
+    ("user", "ttl", "bot"), [("ada", -5, "echo"), ("mallory", None, "echo"), ("ada", None, "nobody")]
+)
 async def test_the_lab_refuses_with_403(lab, recorder, user: str, ttl: float | None, bot: str) -> None:
     """Expired token, no permission, no such bot: all look the same on an upgrade."""
     house = await lab()
@@ -138,7 +140,8 @@ async def test_the_lab_refuses_with_403(lab, recorder, user: str, ttl: float | N
 
 
 @pytest.mark.parametrize(
-    "location", ["/other", "ws://127.0.0.1:1/p", "wss://example.org/p", "https://login.example.org/?next=x", "http://[x", ""]
+    "location",
+    ["/other", "ws://127.0.0.1:1/p", "wss://example.org/p", "https://login.example.org/?next=x", "http://[x", ""],
 )
 async def test_a_redirect_is_told_and_not_followed(recorder, location: str) -> None:
     """A hidden hop to somewhere else is a finding; a login page is the common case."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from conftest import TICK, until
-
 from chatkit.client.tasks import Tasks
+from conftest import TICK, until
 
 
 async def test_tasks_have_names_and_end_with_their_owner() -> None:

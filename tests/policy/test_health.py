@@ -37,7 +37,8 @@ def test_three_failures_in_a_row(checks: str, state: HealthState, failures: int)
 
 
 @pytest.mark.parametrize(
-    ("head", "get", "differs"), [(405, 200, True), (200, 200, False), (503, 503, False), (None, 200, False), (405, None, False)]
+    ("head", "get", "differs"),
+    [(405, 200, True), (200, 200, False), (503, 503, False), (None, 200, False), (405, None, False)],
 )
 def test_head_and_get_tell_different_stories(head: int | None, get: int | None, differs: bool) -> None:
     """A monitor that uses the wrong one is misled."""
