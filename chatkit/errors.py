@@ -110,6 +110,7 @@ class ConnectFailed(ChatkitError):
         target: the URL, redacted.
         stage: ``dns``, ``tcp``, ``tls``, ``upgrade`` or ``established``: the first step that failed.
         status: the HTTP status that answered the upgrade, if one did.
+        retry_after: seconds that the answer asked to wait, if it did.
     """
 
     def __init__(
@@ -119,11 +120,12 @@ class ConnectFailed(ChatkitError):
         target: str,
         stage: str,
         status: int | None = None,
+        retry_after: float | None = None,
         got: object = None,
         remedy: str | None = None,
     ) -> None:
         super().__init__(what, got=got, where=target, remedy=remedy)
-        self.target, self.stage, self.status = target, stage, status
+        self.target, self.stage, self.status, self.retry_after = target, stage, status, retry_after
 
 
 class ConnectionEnded(ChatkitError):

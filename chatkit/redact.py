@@ -13,7 +13,7 @@ import binascii
 import json
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote
 
 MARK = "[redacted]"
@@ -192,11 +192,24 @@ class RedactingFilter(logging.Filter):
         self.redactor = redactor
 
     def filter(self, record: logging.LogRecord) -> bool:
+        # Arguments one by one first: formatters that take them apart (uvicorn's access log) still find them, and
+        # nothing that prints records by itself finds a frame's payload in them.
+        if isinstance(record.args, Mapping):
+            record.args = {name: self._argument(value) for name, value in record.args.items()}
+        elif record.args:
+            record.args = tuple(self._argument(value) for value in record.args)
         message = record.getMessage()
         clean = self.redactor.text(message)
         if clean != message:
             record.msg, record.args = clean, ()
+        if record.exc_info and record.exc_info[0] is not None:
+            trace = logging.Formatter().formatException(record.exc_info)
+            if (clean := self.redactor.text(trace)) != trace:
+                record.exc_info, record.exc_text = None, clean
         return True
+
+    def _argument(self, value: object) -> object:
+        return value if isinstance(value, int | float | None) else self.redactor.text(str(value))
 
 
 NOISY_LOGGERS: Sequence[str] = (

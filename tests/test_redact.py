@@ -244,6 +244,49 @@ def test_logs_of_libraries(name: str, caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.records[-1].args == (3,)
 
 
+def _record(message: str, *args: object, error: Exception | None = None) -> logging.LogRecord:
+    exc_info = (type(error), error, None) if error is not None else None
+    return logging.LogRecord("x", logging.INFO, "x.py", 1, message, args, exc_info)
+
+
+def test_arguments_of_a_log_record_are_cleaned_one_by_one() -> None:
+    """A formatter that takes them apart still finds as many; an object's own text counts, not what is inside it."""
+
+    class Frame:
+        data = JWT
+
+        def __str__(self) -> str:
+            return "a long frame, shortened"
+
+    record = _record('%s - "%s %s HTTP/%s" %d', "h:1", "GET", f"/p?token={JWT}", "1.1", 200)
+    RedactingFilter().filter(record)
+    assert record.args == ("h:1", "GET", f"/p?token={SHOWN}", "1.1", 200)
+    record = _record("< %s", Frame())
+    RedactingFilter().filter(record)
+    assert record.args == ("a long frame, shortened",)
+    record = _record("%(url)s", {"url": f"?token={JWT}", "n": 1})
+    RedactingFilter().filter(record)
+    assert record.args == {"url": f"?token={SHOWN}", "n": 1}
+
+
+def test_a_secret_that_only_the_whole_message_shows() -> None:
+    """Its key stands in the format, its value among the arguments."""
+    record = _record("GET /p?token=%s", "opaque-opaque")
+    RedactingFilter().filter(record)
+    assert record.getMessage() == f"GET /p?token={MARK}"
+
+
+def test_an_exception_in_a_log_record() -> None:
+    """Its text is looked at; one without secrets stays an exception."""
+    record = _record("failed", error=ValueError(f"?token={JWT}"))
+    RedactingFilter().filter(record)
+    assert record.exc_info is None
+    assert f"ValueError: ?token={SHOWN}" in record.exc_text
+    record = _record("failed", error=ValueError("plain"))
+    RedactingFilter().filter(record)
+    assert record.exc_info[0] is ValueError
+
+
 def test_guarding_twice_adds_nothing() -> None:
     """One filter for each redactor."""
     redactor, logger = Redactor(), logging.getLogger("websockets.client")

@@ -28,7 +28,7 @@ from chatkit.client.opening import open_connection
 from chatkit.client.tasks import Tasks
 from chatkit.ending import Connection
 from chatkit.errors import AuthError, ChatkitError, ConnectFailed, ConnectionEnded, InvalidInput
-from chatkit.events import Established, RetryScheduled, StateChanged
+from chatkit.events import Established, Noted, RetryScheduled, StateChanged
 from chatkit.policy import keepalive
 from chatkit.policy.delivery import ChatMessage
 from chatkit.policy.presets import preset
@@ -99,6 +99,7 @@ class ChatClient:
         self._status = Status(bot=bot, max_attempts=self.rules.retry_attempts)
         self._connection: RecordedConnection | None = None
         self._listeners: list[Callable[[str], None]] = []
+        self._complaints: set[type[Exception]] = set()
         self._ended: list[Connection] = []
         self._again = asyncio.Event()
         self._moved = asyncio.Event()
@@ -171,7 +172,10 @@ class ChatClient:
         self._set(State.CLOSED, "closed by us")
         if self._owns_recorder:
             # Joins the writer thread, which may be in the middle of a batch.
-            await asyncio.to_thread(self.recorder.close)
+            try:
+                await asyncio.to_thread(self.recorder.close)
+            except RuntimeError:  # at the end of the interpreter no thread starts any more
+                self.recorder.close()
 
     # What can be seen
 
@@ -259,8 +263,14 @@ class ChatClient:
         """Does what was decided about a loss; the number of the next attempt."""
         if decision.action == "refresh":
             self._refreshed = True
+            self._set(State.CONNECTING, f"{decision.hint}; another token is fetched", attempt=attempt)
             try:
                 await self.api.refresh()
+            except ConnectFailed as error:
+                # Nobody refused anything: the next attempt may refresh again.
+                self.error, self._refreshed = error, False
+                loss = self._failed(error)
+                decision = decide(loss, self.rules, attempts=attempt, may_refresh=False)
             except ChatkitError as error:
                 self.error = error
                 decision = msgspec.structs.replace(decision, action="stop", hint=f"{decision.hint}; {error.what}")
@@ -355,7 +365,7 @@ class ChatClient:
     def _failed(self, error: ConnectFailed) -> Loss:
         self.error = error
         stage: Any = error.stage
-        return Loss(stage=stage, status=error.status, error=error.what)
+        return Loss(stage=stage, status=error.status, error=error.what, retry_after=error.retry_after)
 
     async def _established(self, connection: RecordedConnection, hello: Incoming) -> Loss:
         loop = asyncio.get_running_loop()
@@ -398,7 +408,10 @@ class ChatClient:
             if decided.action == "wait":
                 await asyncio.sleep(decided.wake_at - loop.time())
             elif decided.action == "ping":
-                await connection.send(self.profile.ping(datetime.now(UTC).isoformat()))
+                try:
+                    await connection.send(self.profile.ping(datetime.now(UTC).isoformat()))
+                except ConnectionClosed:  # it ended just now; the reader tells how
+                    return
                 self._pulse = msgspec.structs.replace(
                     self._pulse, pings=self._pulse.pings + 1, last_ping_at=loop.time(), answered=False
                 )
@@ -441,7 +454,16 @@ class ChatClient:
 
     def _notify(self, what: str) -> None:
         for listener in list(self._listeners):
-            listener(what)
+            try:
+                listener(what)
+            except Exception as error:
+                self._complain(error)
+
+    def _complain(self, error: Exception) -> None:
+        """A listener failed: its own defect, noted once for each kind, and no reason to end a connection."""
+        if type(error) not in self._complaints:
+            self._complaints.add(type(error))
+            self.recorder.record(Noted, text=f"a listener failed: {type(error).__name__}: {error}"[:300])
 
     def _crashed(self, error: BaseException) -> None:
         """A task of ours failed: a defect, shown and never silently retried."""

@@ -56,6 +56,7 @@ class RecordedConnection(ClientConnection):
         """When bytes last came, by the loop's clock."""
         self._made = made
         self._peer_ended = False
+        self._cutting: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -67,6 +68,10 @@ class RecordedConnection(ClientConnection):
         self.tap.received(data)
         self.last_received = self.loop.time()
         super().data_received(data)
+        if self.close_deadline is not None and self._cutting is None:
+            # After close frames, or once we failed the connection, the library waits for the peer's FIN, and without
+            # limit while nobody sends: a peer that is gone would hold a reader for ever.
+            self._cutting = self.loop.call_at(self.close_deadline, self.transport.abort)
 
     def eof_received(self) -> None:
         # The first FIN counts: a peer that answers ours did not end the connection.
@@ -75,6 +80,8 @@ class RecordedConnection(ClientConnection):
         super().eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._cutting is not None:
+            self._cutting.cancel()
         how, by = how_ended(exc, self._peer_ended, self._recording.ended_by_us)
         self.tap.ended(how, by, str(exc) if exc is not None else None)
         super().connection_lost(exc)

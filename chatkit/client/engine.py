@@ -12,6 +12,7 @@ import atexit
 import concurrent.futures
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -19,6 +20,8 @@ T = TypeVar("T")
 
 CLOSE_TIMEOUT = 5.0
 """Seconds that the end of the interpreter waits for clients to say goodbye."""
+SLICE = 0.1
+"""Seconds after which a waiting cell hears an interrupt at the latest."""
 
 
 class Engine:
@@ -55,8 +58,14 @@ class Engine:
             work.close()
             raise RuntimeError("a plain call would wait for itself here: use the async client on the engine's loop")
         future = asyncio.run_coroutine_threadsafe(work, self.loop)
+        deadline = None if timeout is None else time.monotonic() + timeout
         try:
-            return future.result(timeout)
+            # In slices: a wait for a lock hears an interrupt only at its end where the signal did not reach this very
+            # thread (one that another thread raised, or any on Windows).
+            while deadline is None or time.monotonic() + SLICE < deadline:
+                if concurrent.futures.wait([future], SLICE).done:
+                    return future.result()
+            return future.result(None if deadline is None else max(0.0, deadline - time.monotonic()))
         except concurrent.futures.CancelledError:
             raise RuntimeError("the engine was closed") from None
         except BaseException:

@@ -10,7 +10,6 @@ import contextlib
 import itertools
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Self
@@ -18,7 +17,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import httpx
 
-from chatkit.client.opening import is_loopback
+from chatkit.client.opening import is_loopback, retry_after
 from chatkit.errors import AuthError, ChatkitError, ConnectFailed, InvalidInput
 from chatkit.events import HealthChecked, HttpAnswered, HttpFailed, HttpRequested, TokenChanged
 from chatkit.policy.token import read_claims, token_state
@@ -275,7 +274,7 @@ class HttpApi:
             raise HttpStatusError(
                 f"the backend answered {purpose} with HTTP {answer.status_code}",
                 status=answer.status_code,
-                retry_after=retry_after(answer),
+                retry_after=retry_after(answer.headers.get("Retry-After")),
                 got=self._detail(answer),
                 where=f"{method} {path}",
             )
@@ -324,7 +323,7 @@ class HttpApi:
             HttpAnswered,
             status=response.status_code,
             seconds=round(time.monotonic() - began, 6),
-            retry_after=retry_after(response),
+            retry_after=retry_after(response.headers.get("Retry-After")),
             detail=None if response.is_success else self._detail(response),
             **common,
         )
@@ -393,17 +392,3 @@ def base_url(url: str) -> str:
     except httpx.InvalidURL as error:
         raise InvalidInput("the URL cannot be read", expected="http://host:port", got=str(error), where="url") from None
     return base
-
-
-def retry_after(response: httpx.Response) -> float | None:
-    """``Retry-After`` in seconds (RFC 9110, section 10.2.3: seconds or a date)."""
-    value = response.headers.get("Retry-After")
-    if value is None:
-        return None
-    if value.isdigit():
-        return float(value)
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())

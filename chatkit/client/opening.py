@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 import functools
 import ipaddress
+import re
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -158,7 +161,10 @@ async def open_connection(
 
 def check_url(url: str) -> None:
     """Refuses what is no WebSocket URL."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise InvalidInput("this is no usable URL", expected="ws://host:port/path", got=str(error)) from None
     if parts.scheme not in ("ws", "wss"):
         raise InvalidInput(
             "this is no WebSocket URL",
@@ -290,10 +296,11 @@ def _name(parts: Any) -> str | None:
 def explain_failure(error: Exception, stage: str, target: str, recorder: Recorder) -> ConnectFailed:
     """An exception of the libraries as a sentence with its stage and what to try."""
     fail = functools.partial(ConnectFailed, target=target)
-    cause = error.__cause__
-    refused = error if isinstance(error, InvalidStatus) else cause if isinstance(cause, InvalidStatus) else None
-    if refused is not None:
-        return _explain_refusal(refused, fail, recorder)
+    # A redirect that the library does not follow (to a login page, with a socket of ours) fails with something else,
+    # caused by the refusal or raised while it was handled.
+    for refused in (error, error.__cause__, error.__context__):
+        if isinstance(refused, InvalidStatus):
+            return _explain_refusal(refused, fail, recorder)
     text = recorder.redactor.text(str(error)) or type(error).__name__
     if isinstance(error, socket.gaierror | UnicodeError):
         return fail("the host name does not resolve", stage="dns", got=text, remedy="check the name, VPN and DNS")
@@ -325,4 +332,19 @@ def _explain_refusal(error: InvalidStatus, fail: Callable[..., ConnectFailed], r
         meaning, remedy = f"redirected to {recorder.redactor.text(location)}", "use the final URL"
     what = f"the upgrade was refused with HTTP {status}: {meaning}"
     body = recorder.redactor.prefix(bytes(response.body or b"")[:300]).decode("utf-8", "replace").strip()
-    return fail(what, stage="upgrade", status=status, got=body or None, remedy=remedy)
+    wait = retry_after(response.headers.get("Retry-After"))
+    return fail(what, stage="upgrade", status=status, retry_after=wait, got=body or None, remedy=remedy)
+
+
+def retry_after(value: str | None) -> float | None:
+    """``Retry-After`` in seconds (RFC 9110, section 10.2.3: seconds or a date); ``None`` without one."""
+    if value is None:
+        return None
+    if re.fullmatch(r"[0-9]{1,9}", value.strip()):
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except (ValueError, OverflowError):
+        return None
+    # "-0000" gives a date without a zone; HTTP dates are UTC.
+    return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
