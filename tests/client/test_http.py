@@ -45,8 +45,8 @@ async def test_login_and_what_follows(lab, recorder) -> None:
         assert await api.chat("echo", "hello", session) == ("hello", session)
         assert [row["content"] for row in await api.history(session)] == ["hello", "hello"]
         before = api._token
+        # Within one second the lab's new token is the same text: it carries the contract's claims and nothing else.
         await api.refresh()
-        assert api._token != before
         secrets = [before, api._token, api._refresh]
     trace = recorder.snapshot()
     purposes = [event.purpose for event in trace if isinstance(event, HttpRequested)]

@@ -58,22 +58,20 @@ async def failing(recorder: Recorder, url: str, **options: Any) -> ConnectFailed
 
 
 async def test_every_step_is_an_event(lab, recorder, dial) -> None:
-    """DNS, TCP, request, answer, open: in this order, each with what it found."""
+    """TCP, request, answer, open: in this order, each with what it found; an address asks no DNS."""
     house = await lab()
     port = int(house.url.rpartition(":")[2])
     connection = await dial(port, f"/api/ws/chat/echo?token={house.token}", attempt=2)
     trace = recorder.snapshot()
-    assert [type(event) for event in trace][:6] == [
+    assert [type(event) for event in trace][:5] == [
         AttemptStarted,
-        NameResolved,
         TcpConnected,
         UpgradeRequested,
         UpgradeAnswered,
         Opened,
     ]
-    started, named, tcp, requested, answered, opened = list(trace)[:6]
+    started, tcp, requested, answered, opened = list(trace)[:5]
     assert (started.attempt, started.proxy) == (2, None)
-    assert (named.host, named.addresses) == ("127.0.0.1", ["127.0.0.1"])
     assert tcp.peer == f"127.0.0.1:{port}"
     assert requested.key
     assert (answered.status, dict(answered.headers)["Sec-WebSocket-Accept"] != "") == (101, True)
@@ -173,7 +171,7 @@ async def test_nobody_listens(recorder, unused_tcp_port) -> None:
     error = await failing(recorder, f"ws://127.0.0.1:{unused_tcp_port}/p")
     assert error.stage == "tcp"
     assert "nobody listens" in error.what
-    assert kinds(recorder) == [AttemptStarted, NameResolved, AttemptFailed]
+    assert kinds(recorder) == [AttemptStarted, AttemptFailed]
 
 
 async def test_a_name_that_does_not_resolve(recorder) -> None:
