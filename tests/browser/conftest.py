@@ -35,9 +35,9 @@ PICTURES = Path(__file__).parent / "screenshots"
 TOKEN = "for-this-test-only"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium, headless."""
+    """Debian's Chromium, headless; for one module, because Playwright's loop must not outlive into asyncio tests."""
     if CHROMIUM is None:
         if os.environ.get("CI"):
             pytest.fail("Chromium is missing: apt-get install chromium")
