@@ -1,10 +1,13 @@
-"""All benchmarks, one after the other: ``python tests/bench``. Each file holds one claim and can be run alone."""
+"""All benchmarks, one after the other: ``python -m tests.bench``. Each file holds one claim and runs alone as well."""
 
 from __future__ import annotations
 
-import runpy
+import subprocess
+import sys
 from pathlib import Path
 
-for path in sorted(Path(__file__).parent.glob("[a-z]*.py")):
-    print(f"== {path.stem}", flush=True)
-    runpy.run_path(str(path), run_name="__main__")
+if __name__ == "__main__":
+    for path in sorted(Path(__file__).parent.glob("[a-z]*.py")):
+        print(f"== {path.stem}", flush=True)
+        # A process of its own: what one benchmark imports must not warm the next.
+        subprocess.run([sys.executable, "-m", f"tests.bench.{path.stem}"], check=True)

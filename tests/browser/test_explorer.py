@@ -15,15 +15,6 @@ from chatkit.widgets import TimelineExplorer, explorer
 pytestmark = pytest.mark.browser
 
 STATIC = Path(explorer.__file__).parent / "static"
-ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 ORIGIN = "http://page.test/"
 PAGE = """<!doctype html><meta charset="utf-8"><body data-jp-theme-light="true"><div id="el"></div>
 <script type="module">
@@ -57,20 +48,9 @@ def text(block: bytes) -> str:
     return base64.b64encode(block).decode()
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    sync_api = pytest.importorskip("playwright.sync_api")
-    if not Path("/usr/bin/chromium").exists():
-        pytest.skip("no Chromium here")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGS)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def page(chromium):
-    page = chromium.new_page(viewport={"width": 1194, "height": 700})
+def page(browser):
+    page = browser.new_page(viewport={"width": 1194, "height": 700})
     page.troubles = []
     page.on("console", lambda message: page.troubles.append(message.text))
     page.on("pageerror", lambda error: page.troubles.append(str(error)))
