@@ -143,7 +143,7 @@ class Console(ipywidgets.VBox):  # type: ignore[misc]
 
     def _attach(self, chat: BackgroundChat) -> None:
         self._detach()
-        self._chat = chat
+        self._chat, self._lag_seen, self._lag = chat, 0, None
         self._unsubscribe = engine().do(lambda: chat.client.subscribe(lambda what: self._schedule()))
         self.panel.problem = ""
         self.children = [self.panel, TimelineExplorer(chat.recorder)]

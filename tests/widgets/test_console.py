@@ -84,6 +84,9 @@ def test_disconnect_and_connect_again(console: Console) -> None:
     eventually(lambda: console.panel.view["state"]["word"] == "Live")
     eventually(lambda: console.chat is not first)
     assert console.chat.client.bot == "storyteller"
+    # The new recording is read from its start: its loop lag is found although the old one was longer.
+    assert console._lag is None
+    eventually(lambda: console._latest_lag(console.chat) is not None)
 
 
 def test_check_fills_in_line_by_line(console: Console, house: LabServer) -> None:
