@@ -11,6 +11,7 @@ Without a file and without subscribers there is no thread: ``snapshot()`` does t
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import threading
 from collections import deque
@@ -32,6 +33,8 @@ from chatkit.wire import WireReader
 FLUSH_INTERVAL = 0.1
 """Seconds between two batches of the writer thread."""
 
+_PIECE = 1 << 18
+"""Bytes that the writer thread takes from the log at a time."""
 _ONE_WRITE = 1 << 18
 """Bytes below which a batch is written in one call."""
 
@@ -189,12 +192,15 @@ class Recorder:
 
     def _flush(self) -> None:
         """One batch: the log becomes rows, rows go to the file, subscribers hear of them."""
+        more = True
         with self._disk:
-            with self._lock:
-                self._drain()
-                lines, self._unwritten = self._unwritten, []
-                total = len(self._builder)
-            self._write_lines(lines)
+            while more:
+                # In pieces that a processor's cache holds from chunk to file, and nobody waits for the lock for long.
+                with self._lock:
+                    more = self._drain(_PIECE)
+                    lines, self._unwritten = self._unwritten, []
+                    total = len(self._builder)
+                self._write_lines(lines)
             news, self._told = total > self._told, total
         for notify in list(self._subscribers) if news else ():
             try:
@@ -204,15 +210,18 @@ class Recorder:
                 self._subscribers.remove(notify)
                 self.record(Noted, text=f"a subscriber failed and hears no more: {type(error).__name__}: {error}")
 
-    def _drain(self) -> None:
-        """Turns the log into rows; the lock is held."""
+    def _drain(self, limit: float = math.inf) -> bool:
+        """Turns about ``limit`` bytes of the log into rows; whether there is more. The lock is held."""
         log = self._log
-        while log:
+        while log and limit > 0:
             item = log.popleft()
             if isinstance(item[1], WireTap):
                 self._decode(item)
+                limit -= len(item[3])
             else:
                 self._append(*item)
+                limit -= 1
+        return bool(log)
 
     def _append(self, at: float, kind: type[Event], connection: str | None, fields: dict[str, Any]) -> None:
         id = str(next(self._ids))
