@@ -302,6 +302,22 @@ class StateChanged(Event, frozen=True, kw_only=True, tag=True):
 
     state: str
     because: str = ""
+    """What led here, one sentence."""
+    previous: str | None = None
+    reason: str | None = None
+    """Class of the failure that led here, as in the policy table: ``transient``, ``auth-expired`` …"""
+    close_code: int | None = None
+    """As an API reports it, 1005 and 1006 included, where a connection ended."""
+    http_status: int | None = None
+    """Of a refused upgrade."""
+    attempt: int = 0
+    """Retries since the last stable connection."""
+    retry_in: float | None = None
+    """Seconds until the next attempt or the next look at the backend's health."""
+    hint: str = ""
+    """What can be done about it."""
+    bot: str | None = None
+    """Id of the bot, where several clients write into one recording."""
 
     def __str__(self) -> str:
         return f"state {self.state}" + (f": {_line(self.because)}" if self.because else "")
@@ -342,6 +358,10 @@ class HttpAnswered(Event, frozen=True, kw_only=True, tag=True):
     seconds: float
     purpose: str
     method: str
+    sent: int | None = None
+    """Bytes of the request, its head and its body, as HTTP/1.1 writes them."""
+    received: int | None = None
+    """Bytes of the answer on the wire: its head, and its body before it was decompressed."""
     retry_after: float | None = None
     """Seconds, from ``Retry-After`` (RFC 9110, section 10.2.3)."""
     detail: str | None = None
@@ -407,9 +427,9 @@ class DuplicateSuppressed(Event, frozen=True, kw_only=True, tag=True):
     """The same reply came again and was not shown again."""
 
     key: str
-    """What told that they are the same: ``message_id`` or ``reply-of-request``."""
+    """What told that they are the same: ``in_reply_to``, ``message_id``, ``timestamp`` or ``reply-of-request``."""
     via: str
-    """The transport of the second copy."""
+    """The transport of the second copy: ``websocket``, ``http`` or ``history``."""
     message_id: str | None = None
 
     def __str__(self) -> str:
@@ -425,6 +445,24 @@ class GapDetected(Event, frozen=True, kw_only=True, tag=True):
 
     def __str__(self) -> str:
         return f"gap in the stream: expected chunk {self.expected}, got {self.got}"
+
+
+class Resumed(Event, frozen=True, kw_only=True, tag=True):
+    """After a reconnect the conversation was brought up to date, before live messages went on."""
+
+    bot: str
+    recovered: bool
+    """Whether the backend was asked and answered."""
+    replayed: int
+    """Messages that were missing here and are shown now."""
+    gap_possible: bool
+    """Whether something may be missing all the same."""
+    because: str = ""
+    """Why a gap is possible."""
+
+    def __str__(self) -> str:
+        words = f"resumed: {self.replayed} missing message{'s' if self.replayed != 1 else ''} filled in"
+        return words + (f", a gap is possible: {_line(self.because)}" if self.gap_possible else "")
 
 
 class BadMessageReceived(Event, frozen=True, kw_only=True, tag=True):
@@ -487,6 +525,7 @@ KINDS: tuple[type[Event], ...] = (
     BadMessageReceived,
     Noted,
     RecordingEnded,
+    Resumed,
 )
 """All event types; a type's place here is its code in the ``kind`` column of a trace in memory, never in a file."""
 

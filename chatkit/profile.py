@@ -26,6 +26,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct, field
 
+from chatkit.behaviour import Client, Row
 from chatkit.errors import ProfileError
 
 
@@ -34,6 +35,8 @@ class Paths(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     chat_socket: str = "/api/ws/chat/{bot_id}"
     notifications_socket: str = "/api/ws/notifications"
+    mux_socket: str | None = None
+    """One socket for all bots, where a backend has one: bots are subscribed to over it."""
     health: str = "/health"
     login: str = "/api/auth/login"
     refresh: str = "/api/auth/refresh"
@@ -63,6 +66,14 @@ class Send(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     type: str = "message"
     """Message type when ``via`` is ``websocket``; the text goes into ``data.content``."""
     max_chars: int = 10_000
+    idempotent: bool = False
+    """Whether the backend takes a message with the same ``id_key`` once, however often it is sent. Only then is a
+    message sent again whose fate is unknown. A backend may say so itself, as the capability ``idempotency``."""
+    id_key: str = "client_message_id"
+    """Key of our id of the message, in the body of the HTTP call or in ``data``; sent only where it means something."""
+    in_flight: int | None = None
+    """Messages of one bot that may be under way at once; ``None`` is 1 where the backend is idempotent (what is sent
+    again then keeps its place) and 10 elsewhere."""
 
 
 class Types(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,9 +87,14 @@ class Types(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pong: str = "pong"
     synced: str = "session_synced"
     error: str = "error"
+    subscribed: str = "subscribed"
+    resumed: str = "resumed"
     send_typing: str = "typing"
     send_ping: str = "ping"
     send_sync: str = "session_sync"
+    send_resume: str = "resume"
+    send_subscribe: str = "subscribe"
+    send_unsubscribe: str = "unsubscribe"
     others: tuple[str, ...] = ("permission_change", "bot_update", "document_update", "notification")
     """Types that may come and mean nothing to a chat."""
 
@@ -98,55 +114,35 @@ class Fields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     timestamp: str = "data.timestamp"
     bot_name: str = "data.bot_name"
     connection_id: str = "data.connection_id"
+    in_reply_to: str = "data.in_reply_to"
+    """The client's id of the message that a reply answers."""
+    role: str = "data.role"
+    capabilities: str = "data.capabilities"
+    """In the first message: a list of words, of which ``idempotency``, ``resume`` and ``mux`` mean something."""
+    generation: str = "data.generation"
+    """In ``subscribed``: the number of the subscription that it answers."""
+    replayed: str = "data.replayed"
+    """In ``resumed``: how many messages were sent again."""
+    complete: str = "data.complete"
+    """In ``resumed``: whether nothing is missing before them."""
     error: str = "message"
     http_reply: str = "message"
     """The reply's text in the answer of the HTTP chat call."""
     http_session: str = "session_id"
-
-
-class Client(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a client of this backend behaves; all durations in seconds. The values are the repaired front end's."""
-
-    connect_timeout: float = 10.0
-    """TCP + TLS + upgrade, up to the first message of the backend."""
-    stabilise: float = 5.0
-    """Quiet time after that message before the first ping."""
-    stable_after: float = 5.0
-    """A connection that lived so long counts as stable: retries start from zero again."""
-    ping_interval: float = 30.0
-    pong_timeout: float = 10.0
-    health_method: Literal["GET", "HEAD"] = "GET"
-    health_interval: float = 30.0
-    health_timeout: float = 5.0
-    health_failures: int = 3
-    """Failures in a row that make the backend unhealthy."""
-    http_timeout: float = 60.0
-    """For a chat reply over HTTP; other calls use ``connect_timeout``."""
-    retry_base: float = 1.0
-    retry_factor: float = 2.0
-    retry_cap: float = 30.0
-    retry_attempts: int = 5
-    abnormal_delay: float = 2.0
-    """Least delay after an ending without a close frame (1006)."""
-    stop_codes: tuple[int, ...] = (1000, 4001, 4003)
-    refresh_codes: tuple[int, ...] = (4001,)
-    """Of the stop codes, those that one token refresh may cure."""
-    typing_stop: float = 3.0
-    """A client takes its typing back after this."""
-    typing_expire: float = 10.0
-    """An indicator of somebody else that is not renewed disappears after this."""
-    show_http_reply: bool = False
-    """Whether the HTTP reply is shown although the socket is live: the mistake that showed every reply twice."""
-    max_size: int = 1 << 20
-    """Largest message accepted, bytes."""
+    history_id: str = "id"
+    history_role: str = "role"
+    history_content: str = "content"
+    history_at: str = "created_at"
+    history_client_id: str = "client_message_id"
+    """Our id of a user's message in the history, where the backend keeps it."""
 
 
 class Incoming(Struct, frozen=True, kw_only=True):
     """One message of the server, read by the profile. What a message does not carry is ``None``."""
 
     kind: str
-    """``established``, ``reply``, ``chunk``, ``message``, ``typing``, ``pong``, ``synced``, ``error``, ``other``,
-    ``unknown`` (a type the profile does not name) or ``invalid`` (not a JSON object with a type)."""
+    """``established``, ``reply``, ``chunk``, ``message``, ``typing``, ``pong``, ``synced``, ``subscribed``, ``resumed``,
+    ``error``, ``other``, ``unknown`` (a type the profile does not name) or ``invalid`` (not a JSON object with a type)."""
     type: str | None = None
     bot_id: str | None = None
     message_id: str | None = None
@@ -159,18 +155,49 @@ class Incoming(Struct, frozen=True, kw_only=True):
     is_typing: bool | None = None
     timestamp: str | None = None
     bot_name: str | None = None
+    in_reply_to: str | None = None
+    role: str | None = None
+    capabilities: frozenset[str] = frozenset()
+    generation: int | None = None
+    replayed: int | None = None
+    complete: bool | None = None
     detail: str | None = None
     """For ``error``, ``unknown`` and ``invalid``: what it says or what is wrong."""
 
 
-_KINDS = ("established", "reply", "chunk", "message", "typing", "pong", "synced", "error")
+_KINDS = (
+    "established",
+    "reply",
+    "chunk",
+    "message",
+    "typing",
+    "pong",
+    "synced",
+    "subscribed",
+    "resumed",
+    "error",
+)
 _REQUIRED = {
     "reply": ("content",),
     "message": ("content",),
     "chunk": ("message_id", "seq", "delta"),
     "typing": ("is_typing",),
 }
-_TEXT = ("bot_id", "message_id", "session_id", "content", "username", "user_id", "delta", "timestamp", "bot_name")
+_TEXT = (
+    "bot_id",
+    "message_id",
+    "session_id",
+    "content",
+    "username",
+    "user_id",
+    "delta",
+    "timestamp",
+    "bot_name",
+    "in_reply_to",
+    "role",
+)
+_WHOLE = ("seq", "generation", "replayed")
+_FLAGS = ("is_typing", "complete")
 _TYPE = re.compile(r'"type"\s*:\s*"([^"\\]{1,64})"')
 
 
@@ -229,10 +256,26 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Asks the server to bind the connection to a session."""
         return json.dumps({"type": self.types.send_sync, "data": {"session_id": session_id}})
 
-    def message(self, text: str, session_id: str | None) -> str:
-        """A user's message, for backends that take it over the WebSocket."""
+    def message(self, text: str, session_id: str | None, client_id: str | None = None) -> str:
+        """A user's message, for backends that take it over the WebSocket; ``client_id`` is our id of it."""
         data = {"content": text} | ({"session_id": session_id} if session_id else {})
+        data |= {self.send.id_key: client_id} if client_id else {}
         return json.dumps({"type": self.send.type, "data": data}, ensure_ascii=False)
+
+    def resume(self, session_id: str | None, last_message_id: str | None) -> str:
+        """Asks for what came after a message, for backends that offer it."""
+        data = {"session_id": session_id, "last_message_id": last_message_id}
+        return json.dumps({"type": self.types.send_resume, "data": data})
+
+    def subscribe(self, bot_id: str, generation: int, since: str | None) -> str:
+        """Asks for a bot's messages on a socket that carries several bots; ``since`` is the last message seen."""
+        data = {"bot_id": bot_id, "generation": generation} | ({"since": since} if since else {})
+        return json.dumps({"type": self.types.send_subscribe, "data": data})
+
+    def unsubscribe(self, bot_id: str, generation: int) -> str:
+        """Takes that back."""
+        data = {"bot_id": bot_id, "generation": generation}
+        return json.dumps({"type": self.types.send_unsubscribe, "data": data})
 
     def _values(self, body: dict[str, Any]) -> dict[str, Any]:
         values: dict[str, Any] = {}
@@ -244,12 +287,17 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 values[name] = str(value)
         if values.get("timestamp") is None and isinstance(body.get("timestamp"), str):
             values["timestamp"] = body["timestamp"]
-        seq = dig(body, self.fields.seq)
-        if isinstance(seq, int) and not isinstance(seq, bool):
-            values["seq"] = seq
-        is_typing = dig(body, self.fields.is_typing)
-        if isinstance(is_typing, bool):
-            values["is_typing"] = is_typing
+        for name in _WHOLE:
+            value = dig(body, getattr(self.fields, name))
+            if isinstance(value, int) and not isinstance(value, bool):
+                values[name] = value
+        for name in _FLAGS:
+            value = dig(body, getattr(self.fields, name))
+            if isinstance(value, bool):
+                values[name] = value
+        capabilities = dig(body, self.fields.capabilities)
+        if isinstance(capabilities, list):
+            values["capabilities"] = frozenset(word for word in capabilities if isinstance(word, str))
         return values
 
 
@@ -326,8 +374,7 @@ def _explain(message: str, text: str, name: str) -> ProfileError:
     if unknown is None:
         line = _find_line(text, path)
         return ProfileError(f"a value does not fit: {what}", file=name, line=line, key=".".join(path))
-    section = type(getattr(DEFAULT, path[0])) if path else Profile
-    known = list(section.__struct_fields__)
+    known = list(_section(path).__struct_fields__)
     close = difflib.get_close_matches(unknown.group(1), known, n=1)
     return ProfileError(
         "the profile has a key that nobody reads",
@@ -337,6 +384,13 @@ def _explain(message: str, text: str, name: str) -> ProfileError:
         expected=f"{close[0]!r}?" if close else "one of " + ", ".join(known),
         remedy="correct the spelling or delete the line",
     )
+
+
+def _section(path: list[str]) -> type[Struct]:
+    """The class whose keys stand at a path."""
+    if path[1:] and path[1].startswith("rows["):
+        return Row
+    return type(getattr(DEFAULT, path[0])) if path else Profile
 
 
 def _find_line(text: str, path: list[str]) -> int | None:

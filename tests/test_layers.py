@@ -13,7 +13,7 @@ import chatkit
 ROOT = Path(chatkit.__file__).parent
 
 LEVELS = {
-    "words": ["errors", "display", "clock", "events", "ending", "trace", "plain", "profile", "redact"],
+    "words": ["errors", "display", "clock", "events", "ending", "trace", "plain", "behaviour", "profile", "redact"],
     "thinking": ["wire", "policy", "faults", "formats", "diagnosis", "experiments"],
     "hands": ["recorder", "client", "tap", "lab", "preflight", "investigation", "fleet"],
     "views": ["views"],

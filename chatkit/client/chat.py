@@ -18,6 +18,7 @@ from typing import Any, Self
 import msgspec
 from websockets.exceptions import ConnectionClosed
 
+from chatkit.behaviour import Client
 from chatkit.client.connection import RecordedConnection, close_quietly
 from chatkit.client.conversation import Conversation
 from chatkit.client.delivery import Delivery
@@ -34,7 +35,7 @@ from chatkit.policy.delivery import ChatMessage
 from chatkit.policy.presets import preset
 from chatkit.policy.reconnect import Decision, Loss, decide
 from chatkit.policy.status import RESTING, State, Status, explain
-from chatkit.profile import DEFAULT, Client, Incoming, Profile
+from chatkit.profile import DEFAULT, Incoming, Profile
 from chatkit.profile import load as load_profile
 from chatkit.recorder import Recorder
 from chatkit.trace import Trace

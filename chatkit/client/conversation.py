@@ -13,6 +13,7 @@ from typing import Any
 
 from websockets.exceptions import ConnectionClosed
 
+from chatkit.behaviour import Client
 from chatkit.client.connection import RecordedConnection
 from chatkit.client.delivery import Delivery, Reply
 from chatkit.client.http import HttpApi, HttpStatusError
@@ -20,7 +21,7 @@ from chatkit.client.tasks import Tasks
 from chatkit.errors import AuthError, ChatkitError, ConnectFailed, ConnectionEnded, ConnectionLost, InvalidInput
 from chatkit.events import BadMessageReceived, DeliveryChanged, DuplicateSuppressed, GapDetected
 from chatkit.policy.delivery import ChatMessage, DeliveryState, Ledger, Outcome
-from chatkit.profile import Client, Incoming
+from chatkit.profile import Incoming
 from chatkit.recorder import Recorder
 
 REPLY_GRACE = 5.0

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from chatkit.behaviour import Client
 from chatkit.client.http import HttpApi
 from chatkit.policy.health import HealthStatus, advance
-from chatkit.profile import Client
 
 
 class HealthMonitor:

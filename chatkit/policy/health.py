@@ -6,8 +6,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from chatkit.behaviour import Client
 from chatkit.events import HealthChecked
-from chatkit.profile import Client
 
 
 class HealthState(StrEnum):

@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from chatkit.profile import Client
+from chatkit.behaviour import Client
 
 
 class Pulse(Struct, frozen=True, kw_only=True):

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from chatkit.behaviour import Client
 from chatkit.errors import InvalidInput
-from chatkit.profile import Client
 
 
 def _incident(client: Client) -> Client:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from chatkit.profile import Client
+from chatkit.behaviour import Client
 
 
 class Loss(Struct, frozen=True, kw_only=True):

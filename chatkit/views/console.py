@@ -8,11 +8,11 @@ from typing import Any
 
 from msgspec import Struct
 
+from chatkit.behaviour import Client
 from chatkit.policy.delivery import ChatMessage, DeliveryState
 from chatkit.policy.health import HealthState, HealthStatus
 from chatkit.policy.status import State, Status
 from chatkit.policy.token import span
-from chatkit.profile import Client
 
 MESSAGES_SHOWN = 200
 """Messages at the end of the conversation that are shown; how many came before is said."""

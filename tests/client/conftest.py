@@ -15,10 +15,11 @@ import pytest
 from websockets.frames import Frame, Opcode
 from websockets.utils import accept_key
 
+from chatkit.behaviour import Client
 from chatkit.client import ChatClient, open_connection
 from chatkit.client.connection import RecordedConnection
 from chatkit.lab import LabServer
-from chatkit.profile import DEFAULT, Client, Profile
+from chatkit.profile import DEFAULT, Profile
 from chatkit.recorder import Recorder
 from conftest import TICK
 

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from builders import event
+from chatkit.behaviour import Client
 from chatkit.events import HealthChecked
 from chatkit.policy.health import HealthState, HealthStatus, advance
-from chatkit.profile import Client
 
 U, H, F, X = HealthState.UNKNOWN, HealthState.HEALTHY, HealthState.FAILING, HealthState.UNHEALTHY
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chatkit.behaviour import Client
 from chatkit.policy.keepalive import Pulse, Step, next_ping, step
-from chatkit.profile import DEFAULT, Client
+from chatkit.profile import DEFAULT
 
 RULES = DEFAULT.client
 QUIET = Pulse(established_at=100.0)

@@ -16,11 +16,12 @@ from typing import Any
 import jwt
 import pytest
 
+from chatkit.behaviour import Client
 from chatkit.errors import InvalidInput, ProfileError
 from chatkit.lab import Bot, LabServer
 from chatkit.preflight import Check, CheckReport, check, plan
 from chatkit.preflight.report import TITLES
-from chatkit.profile import Client, Paths, Profile
+from chatkit.profile import Paths, Profile
 from chatkit.recorder import Recorder
 
 SECRET = "a-secret-of-at-least-32-bytes-for-tests"

@@ -7,11 +7,11 @@ import json
 import pytest
 from msgspec.structs import replace
 
+from chatkit.behaviour import Client
 from chatkit.events import HealthChecked
 from chatkit.policy.delivery import ChatMessage, Ledger
 from chatkit.policy.health import HealthState, HealthStatus
 from chatkit.policy.status import State, Status
-from chatkit.profile import Client
 from chatkit.views.console import MESSAGES_SHOWN, TEXT_SHOWN, Facts, empty, typing_words, view
 
 FACTS = Facts(
