@@ -111,6 +111,7 @@ class ConnectFailed(ChatkitError):
         stage: ``dns``, ``tcp``, ``tls``, ``upgrade`` or ``established``: the first step that failed.
         status: the HTTP status that answered the upgrade, if one did.
         retry_after: seconds that the answer asked to wait, if it did.
+        names: names of the class of the library's exception and of its bases, where one was the reason.
     """
 
     def __init__(
@@ -121,11 +122,13 @@ class ConnectFailed(ChatkitError):
         stage: str,
         status: int | None = None,
         retry_after: float | None = None,
+        names: tuple[str, ...] = (),
         got: object = None,
         remedy: str | None = None,
     ) -> None:
         super().__init__(what, got=got, where=target, remedy=remedy)
         self.target, self.stage, self.status, self.retry_after = target, stage, status, retry_after
+        self.names = names
 
 
 class ConnectionEnded(ChatkitError):

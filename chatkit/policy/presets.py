@@ -1,7 +1,8 @@
 """Named client behaviours, for runbooks that compare them.
 
-``incident`` is the repaired front end of the incident: the profile's own values. ``incident-before`` is the broken
-one: a ping at once, health by HEAD, every reply shown twice.
+``default`` is chatkit's own: the profile's values. ``incident`` is the repaired front end of the incident: the
+contract's backoff without jitter, at most five retries, its stop codes. ``incident-before`` is the broken one: a ping
+at once, health by HEAD, every reply shown twice.
 """
 
 from __future__ import annotations
@@ -12,17 +13,35 @@ import msgspec
 
 from chatkit.behaviour import Client
 from chatkit.errors import InvalidInput
+from chatkit.policy.table import INCIDENT
 
 
-def _incident(client: Client) -> Client:
+def _default(client: Client) -> Client:
     return client
 
 
+def _incident(client: Client) -> Client:
+    return msgspec.structs.replace(
+        client,
+        ping_jitter=0.0,
+        lag_forgiven=float("inf"),
+        retry_first=0,
+        retry_jitter=0.0,
+        retry_floor=0.0,
+        suspend=False,
+        rows=(*client.rows, *INCIDENT),
+    )
+
+
 def _before(client: Client) -> Client:
-    return msgspec.structs.replace(client, stabilise=0.0, health_method="HEAD", show_http_reply=True)
+    return msgspec.structs.replace(_incident(client), stabilise=0.0, health_method="HEAD", show_http_reply=True)
 
 
-PRESETS: Mapping[str, Callable[[Client], Client]] = {"incident": _incident, "incident-before": _before}
+PRESETS: Mapping[str, Callable[[Client], Client]] = {
+    "default": _default,
+    "incident": _incident,
+    "incident-before": _before,
+}
 
 
 def preset(name: str, client: Client) -> Client:
