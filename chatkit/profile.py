@@ -141,9 +141,9 @@ class Incoming(Struct, frozen=True, kw_only=True):
     """One message of the server, read by the profile. What a message does not carry is ``None``."""
 
     kind: str
-    """``established``, ``reply``, ``chunk``, ``message``, ``typing``, ``pong``, ``synced``, ``subscribed``, ``resumed`` or
-    ``error``; ``other`` for types that mean nothing to a chat, ``unknown`` for those that the profile does not name,
-    ``invalid`` for what is no JSON object with a type."""
+    """``established``, ``reply``, ``chunk``, ``message``, ``typing``, ``pong``, ``synced``, ``subscribed``, ``resumed``,
+    ``error``, ``other`` (means nothing to a chat), ``unknown`` (a type that the profile does not name) or ``invalid``
+    (no JSON object with a type)."""
     type: str | None = None
     bot_id: str | None = None
     message_id: str | None = None

@@ -14,6 +14,7 @@ from chatkit.behaviour import Client, Kind, Row, Signal, Span
 CLOSES: tuple[Row, ...] = (
     Row(signal=Signal.LOCAL_CLOSE, kind=Kind.LOCAL, action="stop", hint="closed by us"),
     Row(close=1000, by="server", kind=Kind.SERVER_DONE, action="reconnect", step=1, once=True),
+    Row(close=1000, by="client", kind=Kind.LOCAL, action="stop", hint="closed by us"),
     Row(close=1001, kind=Kind.TRANSIENT, action="reconnect", wait=(0, 1)),
     Row(close=1005, kind=Kind.TRANSIENT, action="reconnect", wait=(0, 1)),
     Row(close=1006, kind=Kind.TRANSIENT, action="reconnect", wait=(0, 1)),
@@ -167,6 +168,8 @@ def does(row: Row) -> str:
         "stop": "stop",
         "keep": "keep the connection, count it",
     }[row.action]
+    if row.kind is Kind.AUTH_DENIED:
+        words = "wait for a token"
     if row.kind is Kind.CONFLICT:
         words += "; with `takeover` reconnect"
     if row.kind is Kind.PAYLOAD:
@@ -179,7 +182,7 @@ def does(row: Row) -> str:
 def delays(row: Row) -> str:
     """When a row's next attempt comes, in words; ``d(k)`` is the backoff's k-th step."""
     if row.action != "reconnect":
-        return "at once" if row.action in ("refresh", "ask") else "–"
+        return "at once" if row.action in ("refresh", "ask") and row.kind is not Kind.AUTH_DENIED else "–"
     if row.wait is not None:
         low, high = row.wait
         first = f"{low:g} s" if low == high else f"U({low:g}, {high:g}) s"
