@@ -87,6 +87,7 @@ class Types(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pong: str = "pong"
     synced: str = "session_synced"
     error: str = "error"
+    acked: str = "message_ack"
     subscribed: str = "subscribed"
     resumed: str = "resumed"
     send_typing: str = "typing"
@@ -116,6 +117,8 @@ class Fields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     connection_id: str = "data.connection_id"
     in_reply_to: str = "data.in_reply_to"
     """The client's id of the message that a reply answers."""
+    acked_id: str = "data.client_message_id"
+    """In ``acked``: the client's id of the message that the backend has."""
     role: str = "data.role"
     capabilities: str = "data.capabilities"
     """In the first message: a list of words, of which ``idempotency``, ``resume`` and ``mux`` mean something."""
@@ -141,9 +144,9 @@ class Incoming(Struct, frozen=True, kw_only=True):
     """One message of the server, read by the profile. What a message does not carry is ``None``."""
 
     kind: str
-    """``established``, ``reply``, ``chunk``, ``message``, ``typing``, ``pong``, ``synced``, ``subscribed``, ``resumed``,
-    ``error``, ``other`` (means nothing to a chat), ``unknown`` (a type that the profile does not name) or ``invalid``
-    (no JSON object with a type)."""
+    """``established``, ``reply``, ``chunk``, ``message``, ``typing``, ``pong``, ``synced``, ``acked``, ``subscribed``,
+    ``resumed``, ``error``, ``other`` (means nothing to a chat), ``unknown`` (a type that the profile does not name) or
+    ``invalid`` (no JSON object with a type)."""
     type: str | None = None
     bot_id: str | None = None
     message_id: str | None = None
@@ -157,6 +160,7 @@ class Incoming(Struct, frozen=True, kw_only=True):
     timestamp: str | None = None
     bot_name: str | None = None
     in_reply_to: str | None = None
+    acked_id: str | None = None
     role: str | None = None
     capabilities: frozenset[str] = frozenset()
     generation: int | None = None
@@ -174,6 +178,7 @@ _KINDS = (
     "typing",
     "pong",
     "synced",
+    "acked",
     "subscribed",
     "resumed",
     "error",
@@ -195,6 +200,7 @@ _TEXT = (
     "timestamp",
     "bot_name",
     "in_reply_to",
+    "acked_id",
     "role",
 )
 _WHOLE = ("seq", "generation", "replayed")
