@@ -402,7 +402,7 @@ class TokenChanged(Event, frozen=True, kw_only=True, tag=True):
     """The client got another access token; the token itself is nowhere."""
 
     how: str
-    """``login``, ``refresh`` or ``set``."""
+    """``login``, ``refresh``, ``provider`` or ``set``."""
     expires: float | None = None
     """Unix time of ``exp``, if it says."""
 

@@ -79,7 +79,7 @@ class BackgroundChat:
     @property
     def token(self) -> str | None:
         """The access token in use, for handing it to another call; do not print it."""
-        return self.client.api.reveal_token()
+        return self.client.api.credentials.token
 
     @property
     def recorder(self) -> Recorder:

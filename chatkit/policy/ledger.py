@@ -87,6 +87,10 @@ class Ledger:
         """The message with this key."""
         return self._messages[key]
 
+    def has(self, key: str) -> bool:
+        """Whether the message is still remembered."""
+        return key in self._messages
+
     def known(self, message_id: str) -> str | None:
         """Key of the message with a server's id."""
         key = self._by_id.get(message_id, 0.0)

@@ -81,10 +81,14 @@ _MOVES: Mapping[Move, tuple[frozenset[State], State]] = MappingProxyType(
 )
 
 
+def fits(state: State, move: Move) -> bool:
+    """Whether a move means anything in a state; one that does not is stale."""
+    return state in _MOVES[move][0]
+
+
 def transition(state: State, move: Move) -> State:
-    """The state after a move; a move that does not fit the state is stale and changes nothing."""
-    sources, target = _MOVES[move]
-    return target if state in sources else state
+    """The state after a move; a stale one changes nothing."""
+    return _MOVES[move][1] if fits(state, move) else state
 
 
 LIVE = frozenset({State.CONNECTED, State.STABLE})
@@ -153,6 +157,8 @@ class Waiting(Struct, frozen=True, kw_only=True):
     """Whether messages go out over HTTP and so need no live socket."""
     durable: bool = False
     """Whether they are kept in a file."""
+    problem: str = ""
+    """What is wrong with that file, in sentences."""
 
 
 def explain(status: Status, ended: Sequence[Connection], stabilise: float, waiting: Waiting | None = None) -> str:
@@ -236,6 +242,8 @@ def _messages(status: Status, waiting: Waiting) -> str:
     if waiting.unknown:
         many = f"{waiting.unknown} message{'s' if waiting.unknown != 1 else ''}"
         parts.append(f"For {many} it is not known whether they arrived: look into the history before sending again.")
+    if waiting.problem:
+        parts.append(_sentence(waiting.problem))
     return " ".join(parts)
 
 

@@ -218,7 +218,7 @@ async def test_an_expired_token_is_refreshed_once(lab, chat) -> None:
     """With a refresh token it goes on by itself."""
     house = await lab()
     keeper = await chat(house, user="ada", password=house.password)
-    refresh = keeper.api._refresh
+    refresh = keeper.api.credentials.refresh_token
     client = await chat(house, token=house.token_for("ada", -5), refresh_token=refresh, live=False)
     await client.wait(lambda status: status.live)
     assert [event.how for event in client.trace if isinstance(event, TokenChanged)] == ["set", "refresh"]
@@ -230,7 +230,7 @@ async def test_a_token_that_stays_bad_after_a_refresh(lab, chat) -> None:
     """One refresh, two attempts, then somebody must act; another token resumes."""
     house = await lab()
     keeper = await chat(house, user="ada", password=house.password)
-    refresh = keeper.api._refresh
+    refresh = keeper.api.credentials.refresh_token
     house.set_faults(["auth-rejected"])
     client = await chat(house, token=house.token_for("ada", -5), refresh_token=refresh, live=False)
     await client.wait(lambda status: status.state is State.AUTH_REQUIRED)
@@ -493,12 +493,12 @@ async def test_the_token_is_nowhere(lab, tmp_path: Path, caplog: pytest.LogCaptu
         house_token = house.token_for("ada", -5)
         keeper = ChatClient(house.url, bot="echo", user="ada", password=house.password, profile=profile(), record_to=path)  # fmt: skip
         async with keeper as chat:
-            await chat.send(f"my password is {house.password}, my token {chat.api._token}")
+            await chat.send(f"my password is {house.password}, my token {chat.api.credentials.token}")
             await until(lambda: chat.ended and chat.status.live)
             chat.set_token(house_token)
             await until(lambda: chat.status.state is not State.STABLE)
             await until(lambda: chat.status.live and len(chat.ended) >= 2)
-            secrets += [chat.api._token, chat.api._refresh, house_token]
+            secrets += [chat.api.credentials.token, chat.api.credentials.refresh_token, house_token]
             shown = [repr(chat), str(chat.trace), chat.explain(), repr(chat.status), str(chat.trace.to_pandas())]
     everything = "\n".join(
         [path.read_text(), *(row.decode() for row in chat.trace.rows), *shown]
