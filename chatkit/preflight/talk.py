@@ -11,11 +11,10 @@ from datetime import UTC, datetime
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 
-from chatkit.client.chat import loss_of
 from chatkit.client.connection import RecordedConnection
 from chatkit.client.http import HttpApi
 from chatkit.client.opening import open_connection
-from chatkit.policy.reconnect import Loss
+from chatkit.policy.reconnect import Loss, loss_of
 from chatkit.preflight import judge
 from chatkit.preflight.judge import Line, ms
 from chatkit.recorder import Recorder

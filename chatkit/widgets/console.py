@@ -85,7 +85,7 @@ class Console(ipywidgets.VBox):  # type: ignore[misc]
         user: str | None = None,
         password: str | None = None,
         profile: Profile | str | Path | None = None,
-        policy: str = "incident",
+        policy: str = "default",
         record_to: str | Path | None = None,
     ) -> None:
         url, bots, lab_user, lab_password = _describe(source)

@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK
-from websockets.frames import Close, Opcode
+from websockets.frames import Opcode
 
 import chatkit
 from chatkit.client import ChatClient
-from chatkit.client.chat import loss_of
 from chatkit.errors import AuthError, ConnectFailed, ConnectionEnded, InvalidInput
 from chatkit.events import (
     BadMessageReceived,
@@ -30,7 +28,6 @@ from chatkit.events import (
     TokenChanged,
     TransportEnded,
 )
-from chatkit.policy.reconnect import Loss
 from chatkit.policy.status import State
 from chatkit.recorder import Recorder
 from conftest import TICK, until
@@ -453,27 +450,6 @@ def test_arguments_that_cannot_work(tmp_path: Path, options: dict[str, Any], wor
     with pytest.raises(InvalidInput, match=words):
         ChatClient(**{"url": "http://h", "bot": "echo", "record_to": path} | options)
     assert not path.exists()
-
-
-@pytest.mark.parametrize(
-    ("error", "loss"),
-    [
-        (ConnectionClosedOK(Close(1000, "bye"), Close(1000, "bye"), True), Loss(stage="open", code=1000, error="bye")),
-        (
-            ConnectionClosedError(Close(1011, "x"), Close(1000, ""), False),
-            Loss(stage="open", code=1000, error="", by_us=True),
-        ),
-        (ConnectionClosedError(Close(1011, "x"), None, None), Loss(stage="open", code=1011, error="x")),
-        (
-            ConnectionClosedError(None, Close(1009, "big"), None),
-            Loss(stage="open", code=1009, error="big", by_us=True),
-        ),
-        (ConnectionClosedError(None, None, None), Loss(stage="open", code=1006)),
-    ],
-)
-def test_loss_of(error: Any, loss: Loss) -> None:
-    """A library's exception as our value: who closed first counts."""
-    assert loss_of(error) == loss
 
 
 # Secrets
