@@ -23,6 +23,8 @@ LATE_COPY = 15.0
 class DeliveryState(StrEnum):
     """Where a message of ours is."""
 
+    QUEUED = "queued"
+    """It waits: nothing carries it right now."""
     WRITTEN = "written"
     """Handed to the transport, no answer yet."""
     ACKED = "acked"
@@ -33,6 +35,12 @@ class DeliveryState(StrEnum):
     """The backend refused it: it was not processed."""
     UNKNOWN = "unknown"
     """The transport failed in between: it may or may not have arrived."""
+    EXPIRED = "expired"
+    """It waited too long and was not sent."""
+
+
+SETTLED = frozenset({DeliveryState.REPLIED, DeliveryState.EXPIRED, DeliveryState.REJECTED, DeliveryState.UNKNOWN})
+"""States that the sender was told as the outcome."""
 
 
 class ChatMessage(Struct, frozen=True, kw_only=True):
