@@ -22,6 +22,8 @@ FAILURES = 3
 FAILURE_WINDOW = 60.0
 """Seconds within which they must fall."""
 
+# Looking a member up in its class takes longer than comparing it, and queues are searched message by message.
+_QUEUED, _UNKNOWN = DeliveryState.QUEUED, DeliveryState.UNKNOWN
 _UNCONFIRMED = (DeliveryState.WRITTEN, DeliveryState.UNKNOWN)
 
 
@@ -97,9 +99,9 @@ def make_way(items: Collection[Item], rules: Client) -> Iterator[Item]:
     Their sender knows already that an UNKNOWN one is as good as gone; QUEUED ones only where the rules drop the oldest;
     one under way never.
     """
-    yield from (item for item in items if item.state == DeliveryState.UNKNOWN)
+    yield from (item for item in items if item.state == _UNKNOWN)
     if rules.queue_overflow == "drop-oldest":
-        yield from (item for item in items if item.state == DeliveryState.QUEUED)
+        yield from (item for item in items if item.state == _QUEUED)
 
 
 def surplus(sizes: Collection[int], rules: Client) -> int:
@@ -117,12 +119,12 @@ def expired(items: Iterable[Item], ages: Mapping[str, float]) -> list[Item]:
 
     One that was written is not among them: it may have arrived.
     """
-    return [item for item in items if item.state == DeliveryState.QUEUED and ages[item.id] >= item.ttl]
+    return [item for item in items if item.state == _QUEUED and ages[item.id] >= item.ttl]
 
 
 def may_resend(state: DeliveryState, *, idempotent: bool) -> bool:
     """Whether a message in this state may go out (again); ``idempotent`` if the backend recognises its id."""
-    return state == DeliveryState.QUEUED or (idempotent and state in _UNCONFIRMED)
+    return state == _QUEUED or (idempotent and state in _UNCONFIRMED)
 
 
 def poisoned(item: Item, age: float, *, failures: int = FAILURES, window: float = FAILURE_WINDOW) -> bool:
@@ -148,6 +150,6 @@ def next_batch(
         held: ids of those that cannot start yet; nothing overtakes them.
     """
     ready = [item for item in items if item.id not in in_flight and may_resend(item.state, idempotent=idempotent)]
-    ready.sort(key=lambda item: item.state == DeliveryState.QUEUED)
+    ready.sort(key=lambda item: item.state == _QUEUED)
     free = takewhile(lambda item: item.id not in held, ready)
     return list(islice(free, max(0, limit - len(in_flight))))
