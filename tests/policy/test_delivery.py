@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatkit.policy.delivery import NOTHING, ChatMessage, DeliveryState, Ledger, Outcome
+from chatkit.policy.delivery import NOTHING, SETTLED, ChatMessage, DeliveryState, Ledger, Outcome
 
 
 class Desk:
@@ -416,3 +416,8 @@ def test_any_facts_leave_an_orderly_conversation(facts: list[Any], show_both: bo
         answered = {k: desk.ledger.answer(k) for k in keys if desk.ledger.answer(k)} | answered
     assert len({m.key for m in desk.ledger.messages}) == len(desk.ledger.messages)
     assert all(desk.ledger.answer(key) == answer for key, answer in answered.items())
+
+
+def test_settled_states_are_outcomes() -> None:
+    """What is settled changes by itself no more; what waits or was acknowledged still does."""
+    assert set(DeliveryState) - SETTLED == {DeliveryState.QUEUED, DeliveryState.WRITTEN, DeliveryState.ACKED}
