@@ -179,14 +179,14 @@ def _again(decision: Decision, row: Row, loss: Loss, context: Context) -> Decisi
             return msgspec.structs.replace(decision, hint=f"gave up after {context.attempts} retries: {decision.hint}")
         wait = max(probe_delay(rules, context.draw), asked_to_wait(loss.retry_after, rules))
         return msgspec.structs.replace(decision, action="suspend", delay=wait, hint=hint)
-    quick = row.wait is not None and (row.every or (context.attempts == 0 and _began_well(row, context)))
+    quick = row.wait is not None and (row.every or context.attempts == 0) and _began_well(row, context)
     delay = _uniform(row.wait or (0, 0), rules, context.draw) if quick else _stepped(row, context)
     delay = max(delay, row.least * rules.retry_base, asked_to_wait(loss.retry_after, rules))
     return msgspec.structs.replace(decision, action="reconnect", delay=delay, backoff=not quick)
 
 
 def _began_well(row: Row, context: Context) -> bool:
-    """Whether a first retry may be drawn as the row says. A hasty one is for a connection that was stable: otherwise
+    """Whether a retry may be drawn as the row says. A hasty one is for a connection that was stable: otherwise
     a server that accepts and ends at once would be met by a storm."""
     assert row.wait is not None
     return context.stable or row.wait[0] >= 1
