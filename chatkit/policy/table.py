@@ -117,7 +117,8 @@ TABLE: tuple[Row, ...] = (*CLOSES, *STATUSES, *OTHERS)
 """The recommended defaults. ``TimeoutError`` and the ``ConnectionError`` family are ``OSError``."""
 
 INCIDENT: tuple[Row, ...] = (
-    Row(close=1000, kind=Kind.SERVER_DONE, action="fail"),
+    Row(close=1000, by="server", kind=Kind.SERVER_DONE, action="fail"),
+    Row(close=1000, kind=Kind.LOCAL, action="stop", hint="closed by us"),
     Row(close=4003, kind=Kind.FORBIDDEN, action="fail"),
     Row(close=4001, kind=Kind.AUTH_EXPIRED, action="refresh"),
     Row(close=1006, kind=Kind.TRANSIENT, action="reconnect", least=2),
