@@ -275,8 +275,19 @@ def _loss_of_exception(error: BaseException) -> Loss:
     response = getattr(error, "response", None)
     status = getattr(response, "status_code", None)
     if isinstance(status, int):
-        return Loss(stage="upgrade", status=status, error=str(error), names=names)
+        return Loss(stage="upgrade", status=status, error=str(error), retry_after=_seconds(response), names=names)
     return Loss(stage="upgrade", error=str(error), names=names)
+
+
+def _seconds(response: Any) -> float | None:
+    """``Retry-After`` of an answer, seconds. A date would need a clock: it asks for no certain time here."""
+    try:
+        text = response.headers.get("Retry-After")
+    except (AttributeError, LookupError):  # no headers, or the header more than once
+        return None
+    if text is None:
+        return None
+    return float(text) if text.isascii() and text.isdigit() else 0.0
 
 
 def _loss_of_close(error: Any, names: tuple[str, ...]) -> Loss:
