@@ -270,7 +270,7 @@ def _loss_of_exception(error: BaseException) -> Loss:
     if isinstance(error, AuthError):
         return Loss(stage="upgrade", signal=Signal.PROVIDER_DENIED, error=error.what, names=names)
     # The libraries' exceptions are known by what they carry: no policy imports a library that opens sockets.
-    if "ConnectionClosed" in names:
+    if "ConnectionClosed" in names and hasattr(error, "rcvd"):
         return _loss_of_close(error, names)
     response = getattr(error, "response", None)
     status = getattr(response, "status_code", None)
