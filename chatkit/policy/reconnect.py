@@ -228,6 +228,11 @@ def may_leave(healthy: bool, since_attempt: float, rules: Client) -> bool:
     return healthy or since_attempt >= rules.suspend_attempt
 
 
+def rejoin_delay(rules: Client, draw: float) -> float:
+    """Seconds that a suspended client waits once it may try: a backend comes back for everybody at the same time."""
+    return rules.retry_base * draw
+
+
 # What happened, in one shape
 
 

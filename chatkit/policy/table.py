@@ -130,6 +130,15 @@ INCIDENT: tuple[Row, ...] = (
 )
 """Rows of the repaired front end, before the built-in ones: the contract's stop codes, and 2 s after a 1006."""
 
+TEXTBOOK: tuple[Row, ...] = (
+    Row(close=1000, by="server", kind=Kind.SERVER_DONE, action="fail"),
+    Row(close=1000, kind=Kind.LOCAL, action="stop", hint="closed by us"),
+    Row(close=(0, 65_535), kind=Kind.TRANSIENT, action="reconnect"),
+    Row(signal=Signal.NO_CLOSE_FRAME, kind=Kind.TRANSIENT, action="reconnect"),
+    Row(status=(0, 999), kind=Kind.TRANSIENT, action="reconnect"),
+)
+"""Rows of a client that knows one answer to everything but a goodbye: try again after the backoff."""
+
 
 def covers(span: Span | None, number: int | None) -> bool:
     """Whether a code or range is not asked for, or holds the number."""
