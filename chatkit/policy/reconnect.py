@@ -144,16 +144,12 @@ def _ask(decision: Decision, row: Row, loss: Loss, context: Context) -> Decision
     say = decision.hint
     if context.token_left is not None and context.token_left <= NEARLY_EXPIRED:
         ago = "has expired" if context.token_left <= 0 else f"expires in {context.token_left:.0f} s"
-        expired = msgspec.structs.replace(decision, kind=Kind.AUTH_EXPIRED, hint=f"{say}; the token {ago}")
-        return _refresh(expired, context)
+        return _refresh(_expired(decision, f"{say}; the token {ago}"), context)
     match context.api_status:
         case None:
             return msgspec.structs.replace(decision, action="ask")
         case 401:
-            refused = msgspec.structs.replace(
-                decision, kind=Kind.AUTH_EXPIRED, hint=f"{say}; the HTTP API refuses the token as well"
-            )
-            return _refresh(refused, context)
+            return _refresh(_expired(decision, f"{say}; the HTTP API refuses the token as well"), context)
         case 404:
             return _settled(decision, Kind.NOT_FOUND, "the HTTP API does not know this bot")
         case 403:
@@ -163,6 +159,10 @@ def _ask(decision: Decision, row: Row, loss: Loss, context: Context) -> Decision
             return _settled(decision, Kind.FORBIDDEN, why)
     unclear = msgspec.structs.replace(decision, kind=Kind.TRANSIENT, remedy=REMEDIES[Kind.TRANSIENT])
     return _again(unclear, row, loss, context)
+
+
+def _expired(decision: Decision, hint: str) -> Decision:
+    return msgspec.structs.replace(decision, kind=Kind.AUTH_EXPIRED, hint=hint, remedy=REMEDIES[Kind.AUTH_EXPIRED])
 
 
 def _settled(decision: Decision, kind: Kind, why: str) -> Decision:
