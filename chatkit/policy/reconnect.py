@@ -144,16 +144,12 @@ def _ask(decision: Decision, row: Row, loss: Loss, context: Context) -> Decision
     say = decision.hint
     if context.token_left is not None and context.token_left <= NEARLY_EXPIRED:
         ago = "has expired" if context.token_left <= 0 else f"expires in {context.token_left:.0f} s"
-        expired = msgspec.structs.replace(decision, kind=Kind.AUTH_EXPIRED, hint=f"{say}; the token {ago}")
-        return _refresh(expired, context)
+        return _refresh(_expired(decision, f"{say}; the token {ago}"), context)
     match context.api_status:
         case None:
             return msgspec.structs.replace(decision, action="ask")
         case 401:
-            refused = msgspec.structs.replace(
-                decision, kind=Kind.AUTH_EXPIRED, hint=f"{say}; the HTTP API refuses the token as well"
-            )
-            return _refresh(refused, context)
+            return _refresh(_expired(decision, f"{say}; the HTTP API refuses the token as well"), context)
         case 404:
             return _settled(decision, Kind.NOT_FOUND, "the HTTP API does not know this bot")
         case 403:
@@ -163,6 +159,10 @@ def _ask(decision: Decision, row: Row, loss: Loss, context: Context) -> Decision
             return _settled(decision, Kind.FORBIDDEN, why)
     unclear = msgspec.structs.replace(decision, kind=Kind.TRANSIENT, remedy=REMEDIES[Kind.TRANSIENT])
     return _again(unclear, row, loss, context)
+
+
+def _expired(decision: Decision, hint: str) -> Decision:
+    return msgspec.structs.replace(decision, kind=Kind.AUTH_EXPIRED, hint=hint, remedy=REMEDIES[Kind.AUTH_EXPIRED])
 
 
 def _settled(decision: Decision, kind: Kind, why: str) -> Decision:
@@ -179,14 +179,14 @@ def _again(decision: Decision, row: Row, loss: Loss, context: Context) -> Decisi
             return msgspec.structs.replace(decision, hint=f"gave up after {context.attempts} retries: {decision.hint}")
         wait = max(probe_delay(rules, context.draw), asked_to_wait(loss.retry_after, rules))
         return msgspec.structs.replace(decision, action="suspend", delay=wait, hint=hint)
-    quick = row.wait is not None and (row.every or (context.attempts == 0 and _began_well(row, context)))
+    quick = row.wait is not None and (row.every or context.attempts == 0) and _began_well(row, context)
     delay = _uniform(row.wait or (0, 0), rules, context.draw) if quick else _stepped(row, context)
     delay = max(delay, row.least * rules.retry_base, asked_to_wait(loss.retry_after, rules))
     return msgspec.structs.replace(decision, action="reconnect", delay=delay, backoff=not quick)
 
 
 def _began_well(row: Row, context: Context) -> bool:
-    """Whether a first retry may be drawn as the row says. A hasty one is for a connection that was stable: otherwise
+    """Whether a retry may be drawn as the row says. A hasty one is for a connection that was stable: otherwise
     a server that accepts and ends at once would be met by a storm."""
     assert row.wait is not None
     return context.stable or row.wait[0] >= 1
@@ -226,6 +226,11 @@ def probe_delay(rules: Client, draw: float) -> float:
 def may_leave(healthy: bool, since_attempt: float, rules: Client) -> bool:
     """Whether a suspended client tries: the backend is healthy, or the last attempt is ``since_attempt`` s ago."""
     return healthy or since_attempt >= rules.suspend_attempt
+
+
+def rejoin_delay(rules: Client, draw: float) -> float:
+    """Seconds that a suspended client waits once it may try: a backend comes back for everybody at the same time."""
+    return rules.retry_base * draw
 
 
 # What happened, in one shape
@@ -270,13 +275,24 @@ def _loss_of_exception(error: BaseException) -> Loss:
     if isinstance(error, AuthError):
         return Loss(stage="upgrade", signal=Signal.PROVIDER_DENIED, error=error.what, names=names)
     # The libraries' exceptions are known by what they carry: no policy imports a library that opens sockets.
-    if "ConnectionClosed" in names:
+    if "ConnectionClosed" in names and hasattr(error, "rcvd"):
         return _loss_of_close(error, names)
     response = getattr(error, "response", None)
     status = getattr(response, "status_code", None)
     if isinstance(status, int):
-        return Loss(stage="upgrade", status=status, error=str(error), names=names)
+        return Loss(stage="upgrade", status=status, error=str(error), retry_after=_seconds(response), names=names)
     return Loss(stage="upgrade", error=str(error), names=names)
+
+
+def _seconds(response: Any) -> float | None:
+    """``Retry-After`` of an answer, seconds. A date would need a clock: it asks for no certain time here."""
+    try:
+        text = response.headers.get("Retry-After")
+    except (AttributeError, LookupError):  # no headers, or the header more than once
+        return None
+    if text is None:
+        return None
+    return float(text) if text.isascii() and text.isdigit() else 0.0
 
 
 def _loss_of_close(error: Any, names: tuple[str, ...]) -> Loss:

@@ -117,7 +117,8 @@ TABLE: tuple[Row, ...] = (*CLOSES, *STATUSES, *OTHERS)
 """The recommended defaults. ``TimeoutError`` and the ``ConnectionError`` family are ``OSError``."""
 
 INCIDENT: tuple[Row, ...] = (
-    Row(close=1000, kind=Kind.SERVER_DONE, action="fail"),
+    Row(close=1000, by="server", kind=Kind.SERVER_DONE, action="fail"),
+    Row(close=1000, kind=Kind.LOCAL, action="stop", hint="closed by us"),
     Row(close=4003, kind=Kind.FORBIDDEN, action="fail"),
     Row(close=4001, kind=Kind.AUTH_EXPIRED, action="refresh"),
     Row(close=1006, kind=Kind.TRANSIENT, action="reconnect", least=2),
@@ -128,6 +129,15 @@ INCIDENT: tuple[Row, ...] = (
     Row(status=503, kind=Kind.TRANSIENT, action="reconnect"),
 )
 """Rows of the repaired front end, before the built-in ones: the contract's stop codes, and 2 s after a 1006."""
+
+TEXTBOOK: tuple[Row, ...] = (
+    Row(close=1000, by="server", kind=Kind.SERVER_DONE, action="fail"),
+    Row(close=1000, kind=Kind.LOCAL, action="stop", hint="closed by us"),
+    Row(close=(0, 65_535), kind=Kind.TRANSIENT, action="reconnect"),
+    Row(signal=Signal.NO_CLOSE_FRAME, kind=Kind.TRANSIENT, action="reconnect"),
+    Row(status=(0, 999), kind=Kind.TRANSIENT, action="reconnect"),
+)
+"""Rows of a client that knows one answer to everything but a goodbye: try again after the backoff."""
 
 
 def covers(span: Span | None, number: int | None) -> bool:
