@@ -23,6 +23,7 @@ from chatkit.ending import Connection, summarise
 from chatkit.errors import InvalidInput, MissingDependency
 from chatkit.events import KIND_BY_NAME, KIND_CODE, KINDS, SCHEMA, Event, FrameReceived, FrameSent, message_type
 from chatkit.profile import Types
+from chatkit.traffic import Traffic, measure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -243,6 +244,10 @@ class Trace:
             "size": self.size,
             "text": [str(event) for event in events],
         }
+
+    def traffic(self) -> Traffic:
+        """Bytes on the wire per connection, direction and message type, what compression saved, and HTTP beside it."""
+        return measure(self)
 
     def timeline(self, **options: Any) -> Any:
         """The timeline as a plotly figure; ``align="open"`` lays the connections above each other from their start."""
