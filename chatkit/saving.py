@@ -60,7 +60,7 @@ class Saving(Struct, frozen=True, kw_only=True):
 
 def saved_cells(line: Saved) -> tuple[str, ...]:
     """A line's cells under :attr:`Saving.head`."""
-    saved = f"{line.saved:.0f} %" if line.saved is not None else ""
+    saved = f"{round(line.saved)} %" if line.saved is not None else ""
     return (one_line(line.what, 80), *(HIDDEN if rate is None else f"{rate:,.0f}" for rate in (line.a, line.b)), saved)
 
 
