@@ -11,7 +11,7 @@ import re
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 import msgspec
 import numpy as np
@@ -19,9 +19,31 @@ from msgspec import Struct, field
 
 from chatkit import display
 from chatkit.clock import iso_utc
-from chatkit.ending import Connection, summarise
+from chatkit.ending import Connection, summarise, summarise_one
 from chatkit.errors import InvalidInput, MissingDependency
-from chatkit.events import KIND_BY_NAME, KIND_CODE, KINDS, SCHEMA, Event, FrameReceived, FrameSent, message_type
+from chatkit.events import (
+    KIND_BY_NAME,
+    KIND_CODE,
+    KINDS,
+    SCHEMA,
+    AttemptFailed,
+    AttemptStarted,
+    CloseReceived,
+    CloseSent,
+    Established,
+    Event,
+    FrameReceived,
+    FrameSent,
+    NameResolved,
+    Opened,
+    ProtocolFailed,
+    TcpConnected,
+    TlsEstablished,
+    TransportEnded,
+    UpgradeAnswered,
+    UpgradeRequested,
+    message_type,
+)
 from chatkit.profile import Types
 from chatkit.traffic import Traffic, measure
 
@@ -31,6 +53,22 @@ if TYPE_CHECKING:
 EVENT_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Union[KINDS])  # noqa: UP007
 _encode = msgspec.json.Encoder().encode
 _FRAMES = np.array([KIND_CODE[FrameSent], KIND_CODE[FrameReceived]], dtype=np.uint8)
+_ENDS = {KIND_CODE[AttemptFailed], KIND_CODE[TransportEnded]}
+_BETWEEN = (
+    AttemptStarted,
+    NameResolved,
+    TcpConnected,
+    TlsEstablished,
+    UpgradeRequested,
+    UpgradeAnswered,
+    Opened,
+    Established,
+    CloseSent,
+    CloseReceived,
+    ProtocolFailed,
+)
+_LANDMARKS = [*_ENDS, *(KIND_CODE[kind] for kind in _BETWEEN)]
+"""Without these nothing true can be said about a connection: how it began, what was agreed, how it ended."""
 
 
 class Origin(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -145,13 +183,13 @@ class Trace:
         return summarise(self)
 
     def connection(self, id: str) -> Connection:
-        """The connection with this id."""
-        for connection in self.connections:
-            if connection.id == id:
-                return connection
-        raise InvalidInput(
-            "no such connection", expected="one of " + (", ".join(self.names) or "none: the trace has none"), got=id
-        )
+        """The connection with this id; the others are not looked at."""
+        code = self.names.index(id) if id in self.names else None
+        if code is None or not (self.connection_code == code).any():
+            raise InvalidInput(
+                "no such connection", expected="one of " + (", ".join(self.names) or "none: the trace has none"), got=id
+            )
+        return summarise_one(self, code)
 
     @cached_property
     def message_types(self) -> list[str | None]:
@@ -271,21 +309,39 @@ class Trace:
     __repr__ = __str__
 
 
+class _Row(NamedTuple):
+    """One event with its columns, outside of them."""
+
+    place: int
+    """How many events came before it."""
+    row: bytes
+    at: float
+    kind: int
+    connection: int
+    size: int
+
+
 class TraceBuilder:
-    """Collects events in order; :meth:`build` hands out a trace of what is there and may be called again."""
+    """Collects events in order; :meth:`build` hands out a trace of what is there and may be called again.
+
+    Its length counts every event that was added, also those that :meth:`trim` let go.
+    """
 
     def __init__(self, header: Header) -> None:
         self.header = header
         self.rows: list[bytes] = []
+        """What is held, without the landmarks."""
         self.warnings: list[str] = []
         self._at = array("d")
         self._kind = array("B")
         self._connection = array("i")
         self._size = array("q")
         self._names: dict[str, int] = {}
+        self._dropped = 0
+        self._landmarks: dict[int, dict[int, _Row]] = {}
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return self._dropped + len(self.rows)
 
     def append(self, event: Event) -> bytes:
         """Adds an event; its encoded row."""
@@ -316,15 +372,64 @@ class TraceBuilder:
         self._connection.extend([code] * len(events))
         self._size.extend([getattr(event, "size", -1) for event in events])
 
+    def trim(self, keep: int) -> None:
+        """Lets the oldest events go once a quarter more than ``keep`` are held, so that the rest moves rarely.
+
+        Landmarks of connections that live, and of the last few that ended, stay: a handful of rows for each.
+        """
+        excess = len(self.rows) - keep
+        if 4 * excess < keep:
+            return
+        kinds, codes = np.asarray(self._kind[:excess]), np.asarray(self._connection[:excess])
+        for i in np.flatnonzero(np.isin(kinds, _LANDMARKS) & (codes >= 0)).tolist():
+            one = self._at_place(i)
+            self._landmarks.setdefault(one.connection, {}).setdefault(one.kind, one)
+        for column in (self.rows, self._at, self._kind, self._connection, self._size):
+            del column[:excess]
+        self._dropped += excess
+        here = set(np.unique(np.asarray(self._connection)).tolist())
+        ended = [code for code, found in self._landmarks.items() if _ENDS & found.keys() and code not in here]
+        for code in ended[: -max(10, keep // 100)]:
+            del self._landmarks[code]
+
     def build(self, start: int = 0) -> Trace:
-        """A trace of the events from position ``start`` on; later appends do not touch it."""
+        """A trace of the events after the first ``start``; later appends do not touch it."""
+        first = max(start - self._dropped, 0)
+        older = sorted(one for found in self._landmarks.values() for one in found.values() if one.place >= start)
+        missing = self._dropped - start - len(older)
         return Trace(
             self.header,
-            self.rows[start:],
-            np.array(self._at[start:], dtype=np.float64),
-            np.array(self._kind[start:], dtype=np.uint8),
-            np.array(self._connection[start:], dtype=np.int32),
-            np.array(self._size[start:], dtype=np.int64),
+            [one.row for one in older] + self.rows[first:] if older else self.rows[first:],
+            np.array(_joined([one.at for one in older], self._at[first:]), dtype=np.float64),
+            np.array(_joined([one.kind for one in older], self._kind[first:]), dtype=np.uint8),
+            np.array(_joined([one.connection for one in older], self._connection[first:]), dtype=np.int32),
+            np.array(_joined([one.size for one in older], self._size[first:]), dtype=np.int64),
             tuple(self._names),
-            tuple(self.warnings),
+            (*self.warnings, *([f"older events dropped from memory: {missing:,}"] if missing > 0 else [])),
         )
+
+    def build_one(self, connection: str) -> Trace:
+        """The events of one connection, and the last of all: as much as a summary of that connection reads."""
+        code = self._names.get(connection, -2)
+        places = np.flatnonzero(np.asarray(self._connection) == code).tolist()
+        last = len(self.rows) - 1
+        found = [*sorted(self._landmarks.get(code, {}).values()), *map(self._at_place, places)]
+        if last >= 0 and places[-1:] != [last]:
+            found.append(self._at_place(last))
+        return Trace(
+            self.header,
+            [one.row for one in found],
+            np.array([one.at for one in found], dtype=np.float64),
+            np.array([one.kind for one in found], dtype=np.uint8),
+            np.array([one.connection for one in found], dtype=np.int32),
+            np.array([one.size for one in found], dtype=np.int64),
+            tuple(self._names),
+        )
+
+    def _at_place(self, i: int) -> _Row:
+        return _Row(self._dropped + i, self.rows[i], self._at[i], self._kind[i], self._connection[i], self._size[i])
+
+
+def _joined(older: list[Any], column: array[Any]) -> array[Any]:
+    """One column; not copied once more where there is nothing to join."""
+    return array(column.typecode, older) + column if older else column

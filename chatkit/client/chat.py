@@ -428,7 +428,7 @@ class ChatClient:
 
     def _buried(self, connection: RecordedConnection) -> None:
         self._connection = None
-        self._ended.append(self.recorder.snapshot().connection(connection.tap.id))
+        self._ended.append(self.recorder.connection(connection.tap.id))
 
     def _see_pong(self, message: Incoming) -> None:
         if message.timestamp is not None:
