@@ -260,7 +260,7 @@ def _state(opened: Opened | None, answered: UpgradeAnswered | None, ending: Endi
 
 
 def _complete(trace: Trace, places: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int:
-    return sum(1 for i in places if completes(trace.rows[i]))
+    return sum(map(completes, map(trace.rows.__getitem__, places.tolist())))
 
 
 def _ending(

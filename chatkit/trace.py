@@ -394,42 +394,30 @@ class TraceBuilder:
 
     def build(self, start: int = 0) -> Trace:
         """A trace of the events after the first ``start``; later appends do not touch it."""
-        first = max(start - self._dropped, 0)
         older = sorted(one for found in self._landmarks.values() for one in found.values() if one.place >= start)
         missing = self._dropped - start - len(older)
-        return Trace(
-            self.header,
-            [one.row for one in older] + self.rows[first:] if older else self.rows[first:],
-            np.array(_joined([one.at for one in older], self._at[first:]), dtype=np.float64),
-            np.array(_joined([one.kind for one in older], self._kind[first:]), dtype=np.uint8),
-            np.array(_joined([one.connection for one in older], self._connection[first:]), dtype=np.int32),
-            np.array(_joined([one.size for one in older], self._size[first:]), dtype=np.int64),
-            tuple(self._names),
-            (*self.warnings, *([f"older events dropped from memory: {missing:,}"] if missing > 0 else [])),
-        )
+        warnings = [*self.warnings, *([f"older events dropped from memory: {missing:,}"] if missing > 0 else [])]
+        return self._take(older, slice(max(start - self._dropped, 0), None), tuple(warnings))
 
     def build_one(self, connection: str) -> Trace:
         """The events of one connection, and the last of all: as much as a summary of that connection reads."""
-        code = self._names.get(connection, -2)
-        places = np.flatnonzero(np.asarray(self._connection) == code).tolist()
-        last = len(self.rows) - 1
-        found = [*sorted(self._landmarks.get(code, {}).values()), *map(self._at_place, places)]
-        if last >= 0 and places[-1:] != [last]:
-            found.append(self._at_place(last))
-        return Trace(
-            self.header,
-            [one.row for one in found],
-            np.array([one.at for one in found], dtype=np.float64),
-            np.array([one.kind for one in found], dtype=np.uint8),
-            np.array([one.connection for one in found], dtype=np.int32),
-            np.array([one.size for one in found], dtype=np.int64),
-            tuple(self._names),
+        code, last = self._names.get(connection, -2), len(self.rows) - 1
+        places = np.flatnonzero(np.asarray(self._connection) == code)
+        if last >= 0 and not (len(places) and places[-1] == last):
+            places = np.append(places, last)
+        return self._take(sorted(self._landmarks.get(code, {}).values()), places)
+
+    def _take(self, older: list[_Row], places: slice | NDArray[np.int64], warnings: tuple[str, ...] = ()) -> Trace:
+        """A trace of landmarks and of what is held at these places; nothing is shared with the columns that grow."""
+        rows = self.rows[places] if isinstance(places, slice) else [self.rows[i] for i in places.tolist()]
+        columns = [np.asarray(column)[places] for column in (self._at, self._kind, self._connection, self._size)]
+        parts = [[one[2 + n] for one in older] for n in range(len(columns))]
+        at, kind, connection, size = (
+            np.concatenate((np.array(part, column.dtype), column)) for part, column in zip(parts, columns, strict=True)
         )
+        if older:
+            rows = [one.row for one in older] + rows
+        return Trace(self.header, rows, at, kind, connection, size, tuple(self._names), warnings)
 
     def _at_place(self, i: int) -> _Row:
         return _Row(self._dropped + i, self.rows[i], self._at[i], self._kind[i], self._connection[i], self._size[i])
-
-
-def _joined(older: list[Any], column: array[Any]) -> array[Any]:
-    """One column; not copied once more where there is nothing to join."""
-    return array(column.typecode, older) + column if older else column
