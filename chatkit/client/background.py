@@ -162,7 +162,7 @@ class BackgroundChat:
         if held is None or not self.client.status.live:
             raise ConnectFailed("there is no live connection to hold", target=self.client.api.base, stage="established")
         self.wait_until(lambda status: not status.live or status.connection != held, seconds)
-        return self.trace.connection(held)
+        return self.client.recorder.connection(held)
 
     def close(self) -> None:
         """Says goodbye and ends the recording."""

@@ -350,12 +350,17 @@ class HttpApi:
             seconds=round(time.monotonic() - began, 6),
             retry_after=retry_after(response.headers.get("Retry-After")),
             detail=None if response.is_success else self._detail(response),
+            sent=response.extensions["sent"],
+            received=response.extensions["received"],
             **common,
         )
         return response
 
     async def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """A whole answer, not longer than :data:`MAX_BODY`: what a server sends is never taken without a bound."""
+        """A whole answer, not longer than :data:`MAX_BODY`: what a server sends is never taken without a bound.
+
+        Its extensions ``sent`` and ``received`` are bytes on the wire.
+        """
         async with self._client.stream(method, path, **options) as response:
             self._compare_clocks(response.headers.get("Date"))
             body = bytearray()
@@ -365,7 +370,10 @@ class HttpApi:
                     raise httpx.ReadError(f"the answer is longer than {MAX_BODY:,} bytes")
         # The body is decoded already, so the fields that describe its coding no longer hold.
         fields = [(name, value) for name, value in response.headers.multi_items() if name not in _CODING]
-        return httpx.Response(response.status_code, headers=fields, content=bytes(body), request=response.request)
+        bytes_ = {"sent": _bytes_sent(response.request), "received": _bytes_received(response)}
+        return httpx.Response(
+            response.status_code, headers=fields, content=bytes(body), request=response.request, extensions=bytes_
+        )
 
     def _compare_clocks(self, date: str | None) -> None:
         with contextlib.suppress(ValueError, OverflowError):
@@ -380,6 +388,22 @@ class HttpApi:
 
     def _detail(self, response: httpx.Response) -> str | None:
         return self._recorder.redactor.prefix(response.content[:300]).decode("utf-8", "replace").strip() or None
+
+
+def _bytes_sent(request: httpx.Request) -> int:
+    """Bytes of a request as HTTP/1.1 writes it: start line, fields, empty line, body."""
+    start = len(f"{request.method} ") + len(request.url.raw_path) + len(" HTTP/1.1\r\n")
+    return start + _fields(request) + len(request.content)
+
+
+def _bytes_received(response: httpx.Response) -> int:
+    """Bytes of an answer: its head, and its body before it was decompressed; the marks of chunks are not counted."""
+    start = len(f"HTTP/1.1 {response.status_code} {response.reason_phrase}\r\n")
+    return start + _fields(response) + response.num_bytes_downloaded
+
+
+def _fields(message: httpx.Request | httpx.Response) -> int:
+    return sum(len(name) + len(value) + len(": \r\n") for name, value in message.headers.raw) + len("\r\n")
 
 
 def base_url(url: str) -> str:

@@ -143,8 +143,8 @@ class Talk:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.5):
                 await connection.wait_closed()
-        trace = self._recorder.snapshot().select(connection=connection.tap.id)
-        return judge.ended(loss, f"the connection ended: {trace.connections[0].ending}")
+        ending = self._recorder.connection(connection.tap.id).ending
+        return judge.ended(loss, f"the connection ended: {ending}")
 
 
 def _loss(connection: RecordedConnection) -> Loss:

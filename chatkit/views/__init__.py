@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from chatkit import display
+from chatkit.saving import Saving
 from chatkit.trace import Trace
+from chatkit.traffic import Traffic
 
 
 def _timeline(trace: Trace, **options: Any) -> Any:
@@ -20,5 +22,19 @@ def _html(trace: Trace) -> str:
     return summary(trace)
 
 
+def _traffic(traffic: Traffic) -> str:
+    from chatkit.views.traffic import traffic_table
+
+    return traffic_table(traffic)
+
+
+def _saving(saving: Saving) -> str:
+    from chatkit.views.traffic import saving_table
+
+    return saving_table(saving)
+
+
 display.register("trace", "timeline", _timeline)
 display.register("trace", "html", _html)
+display.register("traffic", "html", _traffic)
+display.register("saving", "html", _saving)

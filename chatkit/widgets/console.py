@@ -269,7 +269,7 @@ class Console(ipywidgets.VBox):  # type: ignore[misc]
     def _latest_lag(self, chat: BackgroundChat) -> float | None:
         """The last loop lag recorded; looks only at what is new since the last push."""
         news = chat.recorder.snapshot(self._lag_seen)
-        self._lag_seen += len(news)
+        self._lag_seen = int(news[-1].id) + 1 if len(news) else self._lag_seen
         lags = news.select(kinds={"LoopLagged"})
         if len(lags):
             last = lags[-1]

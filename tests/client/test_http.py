@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 
 import pytest
@@ -114,6 +115,26 @@ async def test_rate_limited(recorder) -> None:
     assert (failed.value.retry_after, failed.value.got) == (7, "slow down")
     (answered,) = [event for event in recorder.snapshot() if isinstance(event, HttpAnswered)]
     assert answered.retry_after == 7
+
+
+async def test_bytes_of_an_exchange(recorder) -> None:
+    """As the socket saw them, heads and bodies; a compressed answer counts as it came."""
+    seen: list[int] = []
+
+    async def talk(guest: Guest) -> None:
+        head = await guest.head()
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)
+        seen.append(len(head) + len(await guest.reader.readexactly(length)))
+        body = gzip.compress(json.dumps({"message": "ü" * 5000}).encode())
+        fields = f"Content-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: {len(body)}\r\n"
+        answer = f"HTTP/1.1 200 OK\r\n{fields}\r\n".encode() + body
+        seen.append(len(answer))
+        guest.writer.write(answer)
+
+    async with peer(talk) as port, HttpApi(f"http://127.0.0.1:{port}", recorder=recorder, token="opaque") as api:
+        assert await api.chat("a b", "grüße", None) == ("ü" * 5000, None)
+    (answered,) = [event for event in recorder.snapshot() if isinstance(event, HttpAnswered)]
+    assert [answered.sent, answered.received] == seen
 
 
 @pytest.mark.parametrize("body", ["<html>login</html>", "", "{"])
