@@ -74,7 +74,8 @@ async def _serve(args: argparse.Namespace) -> int:
     from chatkit.lab.server import LabServer
 
     ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    async with LabServer(
+    # On a thread of its own: a lab that stalls shall still hear Ctrl-C.
+    with LabServer(
         bots=args.bot, faults=args.fault, seed=args.seed, host=args.host, port=args.port, i_know=args.i_know
     ) as lab:
         # Handlers of our own: a shell starts background jobs with SIGINT ignored, and then Python has none.

@@ -17,7 +17,7 @@ from fastapi.requests import HTTPConnection
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
-from chatkit.faults.moments import Asked
+from chatkit.faults.moments import Asked, Saying
 from chatkit.lab import conversation
 from chatkit.lab.backend import Backend, log
 from chatkit.lab.bots import Bot
@@ -153,6 +153,9 @@ async def chat(body: Chat, bot: PermittedBot, user: Caller, backend: TheBackend)
     wait = backend.rate.take(user.name, time.monotonic())
     if wait > 0:
         raise HTTPException(429, "too many messages", headers={"Retry-After": str(math.ceil(wait))})
+    broken = refusal(backend.faults.ask(Saying(text=body.message)))
+    if broken:
+        raise HTTPException(broken.status, "internal server error")
     session = _session(backend, bot, user, body.session_id)
     try:
         answer = await conversation.answer(backend, user.name, bot, body.message, session)

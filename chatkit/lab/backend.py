@@ -6,6 +6,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 from chatkit.errors import InvalidInput
 from chatkit.faults.moments import Drop, Duplicate, Sending, Started
@@ -21,6 +22,13 @@ from chatkit.lab.tokens import Claims, Mint, TokenRefused
 from chatkit.lab.users import USERS, User
 
 log = logging.getLogger("chatkit.lab")
+
+
+class Healable(Protocol):
+    """A connection in a black hole."""
+
+    def heal(self) -> None:
+        """Ends it; twice is fine."""
 
 
 class RateLimit:
@@ -63,6 +71,7 @@ class Backend:
         self.hub = Hub()
         self.counters = Counters()
         self.perform: Callable[[Deed], None] = lambda deed: None
+        self.holes: set[Healable] = set()
         self._store: Store | None = None
         self._faults: FaultRunner | None = None
         self._ordinal = 0

@@ -17,6 +17,7 @@ from chatkit.faults.plan import FaultPlan
 from chatkit.lab import conversation, messages
 from chatkit.lab.backend import Backend, RateLimit
 from chatkit.lab.bots import Bot, BotInfo, choose_bots
+from chatkit.lab.hole import check_holes
 from chatkit.lab.listener import check_loopback
 from chatkit.lab.serving import Serving
 from chatkit.lab.stats import LabStats
@@ -65,7 +66,7 @@ class LabServer:
         secret: signs the tokens, at least 32 bytes; ``None`` for a random one.
 
     Raises:
-        LabError: the host is not loopback.
+        LabError: the host is not loopback, or this system cannot do a fault.
         InvalidInput: a fault, a bot or the secret cannot be used.
     """
 
@@ -94,11 +95,13 @@ class LabServer:
         secret: str | None = None,
     ) -> None:
         check_loopback(host, i_know)
+        plan = FaultPlan(faults, seed)
+        check_holes(plan.faults)
         self._database = database
         self._backend = Backend(
             bots=choose_bots(bots),
             mint=Mint(secret, access_ttl=access_ttl, refresh_ttl=refresh_ttl),
-            plan=FaultPlan(faults, seed),
+            plan=plan,
             rate=RateLimit(rate_limit, rate_window),
             reject=reject,
         )
@@ -117,6 +120,7 @@ class LabServer:
 
     async def __aenter__(self) -> Self:
         self._must_be(LabState.NEW)
+        _check_stalls(self.faults)
         await self._open()
         return self
 
@@ -148,6 +152,7 @@ class LabServer:
     def close(self) -> None:
         """Stops a lab that :meth:`start` started; connections get close 1012. Twice is fine."""
         if self._thread is not None:
+            self._serving.wake()
             self._thread.stop()
             self._thread = None
             atexit.unregister(self.close)
@@ -240,8 +245,12 @@ class LabServer:
 
         Raises:
             InvalidInput: a text that is no fault; the old ones stay.
+            LabError: this system, or a lab on your own loop, cannot do one of them; the old ones stay.
         """
         wanted = FaultPlan(faults).faults
+        check_holes(wanted)
+        if self._loop is not None and self._thread is None:
+            _check_stalls(wanted)
         self._now(lambda: self._backend.set_faults(wanted))
 
     def cut(self, how: Literal["fin", "rst", "close"] = "fin", *, code: int = 1012, reason: str = "") -> None:
@@ -350,3 +359,14 @@ def _call(loop: asyncio.AbstractEventLoop, action: Callable[[], None]) -> None:
         action()
 
     asyncio.run_coroutine_threadsafe(run(), loop).result(timeout=10)
+
+
+def _check_stalls(faults: Iterable[Fault]) -> None:
+    stalls = [fault for fault in faults if fault.id == "stall"]
+    if stalls:
+        raise LabError(
+            "a stall would block your own loop",
+            expected="a lab on a thread of its own",
+            where=f"fault {str(stalls[0])!r}",
+            remedy="use `with` or start() instead of `async with`",
+        )

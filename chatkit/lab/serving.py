@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
@@ -17,7 +18,7 @@ from typing import Any, cast
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from chatkit.faults.moments import Crash, How
+from chatkit.faults.moments import Crash, How, Stall
 from chatkit.lab.app import build_app
 from chatkit.lab.backend import Backend
 from chatkit.lab.listener import address_of, bind
@@ -71,6 +72,7 @@ class Serving:
         self._server: asyncio.Server | None = None
         self._reviving: asyncio.Task[None] | None = None
         self._tick: asyncio.TimerHandle | None = None
+        self._woken = threading.Event()
         self._closing = False
         self._down = False
         self.address = ""
@@ -108,6 +110,8 @@ class Serving:
             self._reviving.cancel()
             await asyncio.wait([self._reviving])
         self._deafen()
+        for hole in list(self._backend.holes):
+            hole.heal()
         for connection in list(self._state.connections):
             if not connection.transport.is_closing():
                 connection.shutdown()
@@ -118,6 +122,10 @@ class Serving:
             self._drop_all("fin")
             self._backend.close()
         await self._settle(GRACE)
+
+    def wake(self) -> None:
+        """Ends a stall, and lets none come any more; safe from any thread."""
+        self._woken.set()
 
     def cut(self, how: How) -> None:
         """Ends every connection without a close frame; the port stays open."""
@@ -132,7 +140,9 @@ class Serving:
                 connection.close_with(code, reason)
 
     def _perform(self, deed: Deed) -> None:
-        if isinstance(deed, Crash) and not self._down and not self._closing:
+        if isinstance(deed, Stall):
+            self._woken.wait(deed.seconds)
+        elif isinstance(deed, Crash) and not self._down and not self._closing:
             self._backend.counters.crashes += 1
             self._down = True
             self._deafen()

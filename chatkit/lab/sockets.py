@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+from fastapi.responses import PlainTextResponse
 
 from chatkit.faults.moments import Asked, CloseWith, Drop, Opened, Refuse, Sending
 from chatkit.lab import messages
@@ -41,6 +42,10 @@ class Refusal:
     reason: str
     when: Literal["before", "after"]
     """Before the upgrade is accepted (the client sees HTTP 403), or after it."""
+    status: int = 403
+    """The HTTP status when it is before."""
+    retry_after: float | None = None
+    """Seconds for the header ``Retry-After``."""
 
 
 @router.websocket("/api/ws/chat/{bot_id}")
@@ -70,7 +75,7 @@ def _admit(backend: Backend, line: Line, token: str, bot_id: str | None) -> Admi
     when: Literal["before", "after"] = "after" if backend.reject == "after" else "before"
     for action in line.faults.ask(Asked(what="upgrade")):
         if isinstance(action, Refuse):
-            return Refusal(code=4001, reason="token rejected", when="before")
+            return _refused(action)
         if isinstance(action, CloseWith):
             return Refusal(code=action.code, reason=action.reason, when="after")
     try:
@@ -84,9 +89,19 @@ def _admit(backend: Backend, line: Line, token: str, bot_id: str | None) -> Admi
     return Admission(user=user, claims=claims, bot=backend.bots[bot_id])
 
 
+def _refused(refuse: Refuse) -> Refusal:
+    reason = "token rejected" if refuse.status == 403 else "overloaded"
+    return Refusal(code=4001, reason=reason, when="before", status=refuse.status, retry_after=refuse.retry_after)
+
+
 async def _turn_away(websocket: WebSocket, refusal: Refusal) -> None:
     if refusal.when == "after":
         await websocket.accept()
+    elif refusal.status != 403:
+        # Only a close before the acceptance becomes 403 by itself; other statuses need a response of ours.
+        headers = {} if refusal.retry_after is None else {"Retry-After": f"{refusal.retry_after:.15g}"}
+        await websocket.send_denial_response(PlainTextResponse(refusal.reason, refusal.status, headers))
+        return
     await websocket.close(refusal.code, refusal.reason)
 
 
