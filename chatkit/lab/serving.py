@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from email.utils import formatdate
 from functools import partial
 from typing import Any, cast
@@ -27,6 +28,10 @@ from chatkit.lab.runner import Deed
 
 GRACE = 0.5
 """Seconds that connections and bots have to end by themselves when the lab closes."""
+
+_TURNS = 5
+"""Turns of the loop from a connection that was accepted just before the end to the moment when its transport has
+closed its socket, which is a callback after ``connection_lost``."""
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -109,16 +114,13 @@ class Serving:
         if self._reviving is not None:
             self._reviving.cancel()
             await asyncio.wait([self._reviving])
-        self._deafen()
-        for hole in list(self._backend.holes):
-            hole.heal()
-        for connection in list(self._state.connections):
-            if not connection.transport.is_closing():
-                connection.shutdown()
         try:
+            await self._finish_accepting()
+            self._take_leave()
             await self._settle(GRACE)
         finally:
             # Also when the caller is cancelled meanwhile: nothing stays open.
+            self._deafen()
             self._drop_all("fin")
             self._backend.close()
         await self._settle(GRACE)
@@ -169,6 +171,21 @@ class Serving:
         protocol: asyncio.Protocol = make(config=self._config, server_state=self._state, app_state={})
         return protocol
 
+    def _take_leave(self) -> None:
+        self._deafen()
+        self._backend.heal()
+        for connection in list(self._state.connections):
+            if not connection.transport.is_closing():
+                connection.shutdown()
+
+    async def _finish_accepting(self) -> None:
+        # A connection that asyncio has accepted and not yet made is lost, its socket open, when the server closes
+        # (CPython 3.11: ``Server._attach`` asserts). After a stall there is one for everybody who tried meanwhile.
+        if self._socket is not None:
+            with suppress(NotImplementedError):  # Windows' own loop
+                asyncio.get_running_loop().remove_reader(self._socket)
+        await asyncio.sleep(0)
+
     def _deafen(self) -> None:
         if self._server is not None:
             self._server.close()
@@ -190,7 +207,8 @@ class Serving:
         # uvicorn's sets tell nobody when they shrink.
         while (self._state.connections or self._state.tasks) and loop.time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        await asyncio.sleep(0)  # transports close their sockets in the callback after connection_lost
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
 
     def _stamp(self) -> None:
         date = (b"date", formatdate(time.time(), usegmt=True).encode())
