@@ -34,7 +34,6 @@ NOT_MIRRORED = {
     "lab/messages.py": "lab/test_sockets.py",
     "lab/protocol.py": "lab/test_faults.py",
     "lab/serving.py": "lab/test_server.py",
-    "lab/store.py": "lab/test_app.py",
     "lab/thread.py": "lab/test_server.py",
     "lab/users.py": "lab/test_app.py",
     # rows only ever follow a queue
