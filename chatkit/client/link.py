@@ -426,7 +426,7 @@ class Link:
 
     def _buried(self, connection: RecordedConnection) -> None:
         self._opening = None
-        self._ended.append(self.recorder.snapshot().connection(connection.tap.id))
+        self._ended.append(self.recorder.connection(connection.tap.id))
 
     def _measured(self, rtt: float) -> None:
         before = rtt if self.latency is None else self.latency
