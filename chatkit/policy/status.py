@@ -226,7 +226,8 @@ def _lost(status: Status, ended: Sequence[Connection]) -> str:
     last = ended[-1] if ended else None
     if last is None or last.ending is None or (last.id != status.connection and status.connection is not None):
         return f"{_sentence(status.because)}{_since(status)}".strip()
-    return f"Connection {last.id} ended{_at(status.since or None)}: {last.ending}."
+    when = f" at {_clock(status.since)}" if status.since and status.state is not State.CONNECTING else ""
+    return f"Connection {last.id} ended{when}: {last.ending}."
 
 
 def _messages(status: Status, waiting: Waiting) -> str:

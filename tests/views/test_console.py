@@ -9,8 +9,9 @@ from msgspec.structs import replace
 
 from chatkit.behaviour import Client
 from chatkit.events import HealthChecked
-from chatkit.policy.delivery import ChatMessage, Ledger
+from chatkit.policy.delivery import ChatMessage
 from chatkit.policy.health import HealthState, HealthStatus
+from chatkit.policy.ledger import Ledger
 from chatkit.policy.status import State, Status
 from chatkit.views.console import MESSAGES_SHOWN, TEXT_SHOWN, Facts, empty, typing_words, view
 
