@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from chatkit import display
 
 if TYPE_CHECKING:
-    from chatkit.client import BackgroundChat, ChatClient, connect
+    from chatkit.client import BackgroundChat, BotPool, ChatClient, connect
     from chatkit.errors import ChatkitError
     from chatkit.formats import load
     from chatkit.lab import Bot, LabServer, start_lab
@@ -28,6 +28,7 @@ _ROOMS = {
     "load": "chatkit.formats",
     # talking to a backend
     "BackgroundChat": "chatkit.client",
+    "BotPool": "chatkit.client",
     "ChatClient": "chatkit.client",
     "Recorder": "chatkit.recorder",
     "check": "chatkit.preflight",
@@ -46,6 +47,7 @@ _ROOMS = {
 __all__ = [
     "BackgroundChat",
     "Bot",
+    "BotPool",
     "ChatClient",
     "ChatkitError",
     "Console",

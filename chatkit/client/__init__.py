@@ -3,5 +3,6 @@
 from chatkit.client.background import BackgroundChat, connect
 from chatkit.client.chat import ChatClient
 from chatkit.client.opening import open_connection
+from chatkit.client.pool import BotPool
 
-__all__ = ["BackgroundChat", "ChatClient", "connect", "open_connection"]
+__all__ = ["BackgroundChat", "BotPool", "ChatClient", "connect", "open_connection"]

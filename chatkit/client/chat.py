@@ -287,6 +287,11 @@ class ChatClient:
         )
 
     @property
+    def busy(self) -> bool:
+        """Whether a message of ours is with the backend right now."""
+        return self._sender.under_way > 0
+
+    @property
     def counters(self) -> Counters:
         """What happened so far, as numbers."""
         waiting = self.waiting

@@ -83,7 +83,7 @@ class Link:
         self._ended: deque[Connection] = deque(maxlen=ENDED_KEPT)
         self._moved = asyncio.Event()
         self._again = asyncio.Event()
-        self._parked = False
+        self._parked = self._started = False
         self._attempts, self._step = 0, self.rules.retry_first
         self._stable = self._refreshed = self._exempt = False
         self._compression = True
@@ -95,8 +95,10 @@ class Link:
 
     def start(self) -> None:
         """Begins to connect; a second call changes nothing."""
-        if self.status.state is State.IDLE and not self._parked:
-            self._set(Move.TRY, "started")
+        if not self._started:
+            self._started = True
+            if not self._parked:
+                self._set(Move.TRY, "started")
             self._tasks.spawn(self._live(), "life loop")
 
     async def ready(self) -> None:
@@ -170,10 +172,10 @@ class Link:
 
     async def _live(self) -> None:
         while True:
-            loss = await self._one_life()
             if self._parked:
                 await self._rest(Move.PARK, "no socket is wanted right now")
-            else:
+            loss = await self._one_life()
+            if not self._parked:
                 await self._follow(loss)
 
     async def _follow(self, loss: Loss) -> None:
@@ -313,10 +315,9 @@ class Link:
 
     async def _rest(self, move: Move, because: str, decision: Decision | None = None, loss: Loss | None = None) -> None:
         """Waits until somebody says so; then everything starts over."""
-        if not (move is Move.PARK and not self._parked):
-            self._again.clear()
-            self._set(move, because, decision, loss, attempt=0)
-            await self._again.wait()
+        self._again.clear()
+        self._set(move, because, decision, loss, attempt=0)
+        await self._again.wait()
         self._attempts, self._step = 0, self.rules.retry_first
         self._stable = self._refreshed = False
         self._compression = True

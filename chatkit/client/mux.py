@@ -99,7 +99,7 @@ class Subscription:
         self._profile = mux.link.profile
         self._name = bot
         self._generation = 0
-        self._live = self._wanted = False
+        self._live = self._wanted = self._parked = False
         self._closed: State | None = None
         self._refused: ConnectFailed | None = None
 
@@ -158,7 +158,7 @@ class Subscription:
 
     def start(self) -> None:
         """Asks for the bot."""
-        if not self._wanted and self._closed is None:
+        if not self._wanted and not self._parked and self._closed is None:
             self._wanted = True
             self._mux.add(self)
             self.changed("state")
@@ -178,7 +178,7 @@ class Subscription:
 
     def reconnect(self) -> None:
         """Asks again."""
-        self._refused = None
+        self._refused, self._parked = None, False
         if not self._wanted:
             self.start()
         elif self._link.status.live and not self._live:
@@ -188,6 +188,7 @@ class Subscription:
 
     def park(self) -> None:
         """Takes the subscription back for now."""
+        self._parked = True
         self._leave()
         self.changed("state")
 

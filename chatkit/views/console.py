@@ -24,6 +24,7 @@ _TONES = {
     State.STABLE: "ok",
     State.CONNECTING: "wait",
     State.BACKOFF: "warn",
+    State.SUSPENDED: "warn",
     State.AUTH_REQUIRED: "bad",
     State.FAILED: "bad",
 }
@@ -32,6 +33,7 @@ _BUTTONS = {
     State.CONNECTED: "disconnect",
     State.STABLE: "disconnect",
     State.BACKOFF: "retry",
+    State.SUSPENDED: "retry",
     State.AUTH_REQUIRED: "reconnect",
     State.FAILED: "reconnect",
 }
@@ -83,6 +85,7 @@ def empty(now: float, problem: str | None = None) -> dict[str, Any]:
         "since": None,
         "stable": False,
         "retryAt": None,
+        "retryWords": "",
         "quietUntil": None,
     }
     nothing = {"tone": "idle", "text": ""}
@@ -117,6 +120,7 @@ def _state(facts: Facts) -> dict[str, Any]:
         "since": status.since,
         "stable": status.state is State.STABLE,
         "retryAt": status.retry_at,
+        "retryWords": "next look at its health in" if status.state is State.SUSPENDED else "next attempt in",
         "quietUntil": status.first_ping if status.live else None,
     }
 

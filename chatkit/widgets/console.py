@@ -71,7 +71,7 @@ class Console(ipywidgets.VBox):  # type: ignore[misc]
         source: a lab, the base URL of a backend, a chat that exists already, or ``None`` for an empty form.
         bot: the bot's id; with a source and credentials the console connects at once.
         token, user, password: credentials; a lab brings its own.
-        profile, policy, record_to: as for :func:`chatkit.connect`.
+        profile, policy, queue, record_to: as for :func:`chatkit.connect`.
 
     ``console.chat`` is the conversation, with plain calls for the next cell. ``console.close()`` closes it.
     """
@@ -86,6 +86,7 @@ class Console(ipywidgets.VBox):  # type: ignore[misc]
         password: str | None = None,
         profile: Profile | str | Path | None = None,
         policy: str = "default",
+        queue: str | Path | None = None,
         record_to: str | Path | None = None,
     ) -> None:
         url, bots, lab_user, lab_password = _describe(source)
@@ -93,7 +94,7 @@ class Console(ipywidgets.VBox):  # type: ignore[misc]
         self._credentials = {"token": token, "user": user or lab_user, "password": password or lab_password}
         if token:
             self._credentials |= {"user": None, "password": None}
-        self._options = {"profile": profile, "policy": policy, "record_to": record_to}
+        self._options = {"profile": profile, "policy": policy, "queue": queue, "record_to": record_to}
         self._unsubscribe: Any = None
         self._push_due = False
         self._lag_seen = 0

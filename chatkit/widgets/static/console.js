@@ -117,7 +117,7 @@ function stateLine() {
     const parts = [];
     if (state.since) parts.push(`for ${span(now - state.since)}`);
     if (state.stable) parts.push("stable");
-    if (state.retryAt) parts.push(`next attempt in ${span(Math.ceil(state.retryAt - now))}`);
+    if (state.retryAt) parts.push(`${state.retryWords} ${span(Math.ceil(state.retryAt - now))}`);
     if (state.quietUntil && state.quietUntil > now) parts.push(`first ping in ${span(Math.ceil(state.quietUntil - now))}`);
     setText(since, parts.join(", "));
   };
