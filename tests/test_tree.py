@@ -25,6 +25,14 @@ NOT_MIRRORED = {
     "preflight/__init__.py": "preflight/test_run.py",
     "views/__init__.py": "views/test_timeline.py",
     "widgets/__init__.py": "test_exports.py",
+    # the client's parts, through the whole client
+    "behaviour.py": "test_profile.py",
+    "client/book.py": "client/test_conversation.py",
+    "client/giveup.py": "client/test_chat.py",
+    "client/host.py": "client/test_pool.py",
+    "client/life.py": "client/test_link.py",
+    "client/mux.py": "client/test_pool.py",
+    "policy/delivery.py": "policy/test_ledger.py",
     # a rule is only ever used through a plan, and moments are its values
     "faults/rules.py": "faults/test_plan.py",
     "faults/moments.py": "faults/test_plan.py",

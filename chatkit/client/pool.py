@@ -271,9 +271,10 @@ class BotPool:
             if not loose:
                 return  # it is served when one of them is done
             oldest = min(loose, key=lambda other: (other.refs > 0, other.used))
-            oldest.wants_socket = False
+            oldest.wants_socket = oldest.opening = False
             oldest.client.park()
-            return  # its place is free once its goodbye is said
+            if oldest in self._holding():
+                return  # its place is free once its goodbye is said
         entry.wants_socket, entry.opening = False, True
         entry.client.reconnect()
 
