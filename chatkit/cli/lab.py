@@ -72,7 +72,7 @@ def _entry(kind: FaultKind) -> str:
     for parameter in kind.parameters:
         unit = f" {parameter.unit}" if parameter.unit else ""
         default = "required" if parameter.default is None else f"default {parameter.default}{unit}"
-        lines.append(f"      {parameter.name:<8} {parameter.doc} ({default})")
+        lines.append(f"      {parameter.name:<11} {parameter.doc} ({default})")
     return "\n".join(lines)
 
 

@@ -115,7 +115,8 @@ class Serving:
             self._reviving.cancel()
             await asyncio.wait([self._reviving])
         try:
-            await self._finish_accepting()
+            self._stop_accepting()
+            await asyncio.sleep(0)
             self._take_leave()
             await self._settle(GRACE)
         finally:
@@ -147,12 +148,18 @@ class Serving:
         elif isinstance(deed, Crash) and not self._down and not self._closing:
             self._backend.counters.crashes += 1
             self._down = True
-            self._deafen()
-            self._socket = bind(self._host, self._port)
-            self._drop_all("fin")
-            # The one task of this owner: close() cancels it and waits for it.
-            loop = asyncio.get_running_loop()
-            self._reviving = loop.create_task(self._revive(deed.gap), name="lab comes back")
+            self._stop_accepting()
+            asyncio.get_running_loop().call_soon(self._collapse, deed.gap)
+
+    def _collapse(self, gap: float) -> None:
+        if self._closing:
+            return
+        self._deafen()
+        self._socket = bind(self._host, self._port)
+        self._drop_all("fin")
+        # The one task of this owner: close() cancels it and waits for it.
+        loop = asyncio.get_running_loop()
+        self._reviving = loop.create_task(self._revive(gap), name="lab comes back")
 
     async def _revive(self, gap: float) -> None:
         await asyncio.sleep(gap)
@@ -178,13 +185,13 @@ class Serving:
             if not connection.transport.is_closing():
                 connection.shutdown()
 
-    async def _finish_accepting(self) -> None:
+    def _stop_accepting(self) -> None:
         # A connection that asyncio has accepted and not yet made is lost, its socket open, when the server closes
-        # (CPython 3.11: ``Server._attach`` asserts). After a stall there is one for everybody who tried meanwhile.
+        # (CPython 3.11: Server._attach asserts): the loop needs a turn between this and _deafen(). After a stall, or
+        # while many reconnect, there are such connections.
         if self._socket is not None:
             with suppress(NotImplementedError):  # Windows' own loop
                 asyncio.get_running_loop().remove_reader(self._socket)
-        await asyncio.sleep(0)
 
     def _deafen(self) -> None:
         if self._server is not None:

@@ -342,6 +342,18 @@ async def test_a_black_hole_for_ever(house) -> None:
 
 
 @needs_holes
+async def test_the_servers_own_keepalive_gives_up_in_a_black_hole_and_nobody_hears(house) -> None:
+    """The server forgets the connection; neither its pings nor its end reach the client."""
+    home = await house("black-hole:after=0.05", ws_ping_interval=0.1, ws_ping_timeout=0.1)
+    ada = await home.enter()
+    async with asyncio.timeout(5):
+        while home.lab.stats.peers:
+            await asyncio.sleep(0.02)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(ada.ws.recv(), 0.2)
+
+
+@needs_holes
 async def test_the_end_of_the_lab_heals_black_holes() -> None:
     """Everybody hears 1012."""
     async with LabServer(faults=["black-hole:after=0"]) as lab:

@@ -199,6 +199,44 @@ async def _until_it_is_back(home: House) -> httpx.Response:
                 await asyncio.sleep(0.02)
 
 
+async def test_a_storm(house) -> None:
+    """Three who repeat each message until it is answered, a bot that fails, crashes and cuts: each once."""
+
+    class Moody(Bot):
+        calls = 0
+
+        async def reply(self, ask):
+            await asyncio.sleep(0.02)
+            self.calls += 1
+            if self.calls % 7 == 0:
+                raise RuntimeError("bad mood")
+            return f"re {ask.text}"
+
+    home = await house(bots=[Moody("Moody")], **ON)
+    http = home.client(home.lab.token)
+
+    async def insist(n: int) -> str:
+        body = {"message": str(n), "client_message_id": f"c{n}"}
+        while True:
+            try:
+                answer = await http.post("/api/conversations/bots/moody/chat", json=body, timeout=PATIENCE)
+                if answer.status_code == 200:
+                    return answer.json()["message"]
+            except httpx.TransportError:
+                pass
+            await asyncio.sleep(0.02)
+
+    async with asyncio.TaskGroup() as group:
+        calls = [group.create_task(insist(n // 3)) for n in range(60)]
+        while home.lab.stats.crashes < 2:
+            await asyncio.sleep(0.1)
+            home.lab.set_faults(["server-crash:after=0,gap=0.05"])
+            home.lab.cut("rst")
+    assert [call.result() for call in calls] == [f"re {n // 3}" for n in range(60)]
+    expected = [row for n in range(20) for row in (("user", f"c{n}"), ("assistant", f"c{n}"))]
+    assert sorted(expected) == sorted((row[0], row[2] or row[3] or "") for row in rows(home))
+
+
 async def test_another_lab_on_the_same_file_knows_it(tmp_path) -> None:
     """As after a real crash of the process."""
     path = str(tmp_path / "lab.sqlite")

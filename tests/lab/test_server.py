@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 
 import httpx
 import pytest
@@ -275,6 +276,15 @@ async def test_what_is_stored_can_be_read_from_any_thread(house) -> None:
             closed.sessions()
         with pytest.raises(LabError, match="cannot do that now"):
             closed.history(first)
+
+
+def test_a_lab_that_does_not_answer_is_named(monkeypatch) -> None:
+    """Whoever asks from another thread during a stall gets an error, and what was asked does not happen later."""
+    with LabServer(faults=["stall:after=0.1,duration=3600"]) as lab:
+        monkeypatch.setattr("chatkit.lab.server._PATIENCE", 0.3)
+        time.sleep(0.2)
+        with pytest.raises(LabError, match="does not answer"):
+            lab.sessions()
 
 
 def test_a_forgotten_lab_ends_with_the_interpreter() -> None:
