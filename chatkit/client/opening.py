@@ -358,7 +358,7 @@ def retry_after(value: str | None) -> float | None:
     """``Retry-After`` in seconds (RFC 9110, section 10.2.3: seconds or a date); ``None`` without one."""
     if value is None:
         return None
-    if re.fullmatch(r"[0-9]{1,9}", value.strip()):
+    if re.fullmatch(r"[0-9]{1,30}", value.strip()):
         return float(value)
     try:
         moment = parsedate_to_datetime(value)

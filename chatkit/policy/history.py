@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -92,6 +92,7 @@ def merge(
     before: str | None = None
     asked: Request | None = None
     began = False
+    first = next((key for row in rows if row.id is not None and (key := ledger.known(row.id)) is not None), None)
     for row in rows:
         if row.role == "user":
             key = _own(ledger, row, session_id, epoch + ahead, outcomes)
@@ -101,7 +102,8 @@ def merge(
         began = began or key is not None
         # Rows before all that is remembered were shown once and forgotten.
         if key is None and (began or not ledger.forgotten) and row.role in ("user", "assistant"):
-            key = _fill(ledger, row, asked, session_id, at, author, before, outcomes)
+            place = (before, None if before is not None else first)
+            key = _fill(ledger, row, asked, session_id, at, author, place, outcomes)
         before = key or before
     return outcomes
 
@@ -150,14 +152,16 @@ def _fill(
     session_id: str | None,
     at: float,
     author: str,
-    before: str | None,
+    place: tuple[str | None, str | None],
     outcomes: list[Outcome],
 ) -> str:
-    """A row that was missing here."""
-    if row.role == "user":
-        message = ledger.new("somebody", row.text, at, "history", "complete", row.id, session_id, "user", after=before)
-    else:
-        message = ledger.new(author, row.text, at, "history", "complete", row.id, session_id, after=before)
+    """A row that was missing here; ``place`` says after and ahead of which message it belongs."""
+    after, ahead_of = place
+    role: Literal["user", "assistant"] = "user" if row.role == "user" else "assistant"
+    who = "somebody" if role == "user" else author
+    message = ledger.new(
+        who, row.text, at, "history", "complete", row.id, session_id, role, after=after, ahead_of=ahead_of
+    )
     outcomes.append(Outcome(message=message, new=True))
     named = ledger.request_of(row.in_reply_to) if row.in_reply_to else asked
     if row.role == "assistant" and named is not None and not named.done:

@@ -337,8 +337,9 @@ class Ledger:
         role: Literal["user", "assistant"] = "assistant",
         *,
         after: str | None = None,
+        ahead_of: str | None = None,
     ) -> ChatMessage:
-        """A message of somebody else, at the end, or right after the message ``after``."""
+        """A message of somebody else, at the end, or right after ``after``, or right ahead of ``ahead_of``."""
         key = self._key("r")
         if message_id:
             self._by_id.put(message_id, key, at)
@@ -353,7 +354,7 @@ class Ledger:
             message_id=message_id,
             session_id=session_id,
         )
-        return self._put(message, after)
+        return self._put(message, after, ahead_of)
 
     # Inside
 
@@ -443,12 +444,13 @@ class Ledger:
         self._next += 1
         return f"{prefix}{self._next}"
 
-    def _put(self, message: ChatMessage, after: str | None = None) -> ChatMessage:
-        if after is None or after not in self._messages or next(reversed(self._messages)) == after:
+    def _put(self, message: ChatMessage, after: str | None = None, ahead_of: str | None = None) -> ChatMessage:
+        beside = after if after is not None else ahead_of
+        if beside is None or beside not in self._messages or next(reversed(self._messages)) == after:
             self._messages[message.key] = message
         else:
             rows = list(self._messages.items())
-            place = next(n for n, (key, _) in enumerate(rows) if key == after) + 1
+            place = next(n for n, (key, _) in enumerate(rows) if key == beside) + (after is not None)
             self._messages = dict([*rows[:place], (message.key, message), *rows[place:]])
         if len(self._messages) > self._most:
             self._shorten()

@@ -52,8 +52,8 @@ async def test_a_bot_is_opened_when_it_is_wanted_and_lingers(lab, pool) -> None:
     assert chat.status.live
     async with bots.bot("bot-0") as back:
         assert back is chat
-    await until(lambda: not bots.status)
-    assert chat.status.state is State.CLOSED
+    await until(lambda: chat.status.state is State.CLOSED)
+    assert bots.status == {}
 
 
 async def test_the_cap_holds_and_the_least_recently_used_gives_way(lab, pool) -> None:
