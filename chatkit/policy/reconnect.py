@@ -270,8 +270,8 @@ def _loss_of_exception(error: BaseException) -> Loss:
     names = tuple(kind.__name__ for kind in type(error).__mro__)
     if isinstance(error, ConnectFailed):
         stage: Any = error.stage
-        facts = {"status": error.status, "error": error.what, "retry_after": error.retry_after, "names": error.names}
-        return _completed(Loss(stage=stage, **facts))
+        wait, bases = error.retry_after, error.names
+        return _completed(Loss(stage=stage, status=error.status, error=error.what, retry_after=wait, names=bases))
     if isinstance(error, AuthError):
         return Loss(stage="upgrade", signal=Signal.PROVIDER_DENIED, error=error.what, names=names)
     # The libraries' exceptions are known by what they carry: no policy imports a library that opens sockets.
