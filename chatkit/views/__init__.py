@@ -1,11 +1,14 @@
-"""What a trace looks like: values in, values out. Loading this room registers the faces; plotly waits for its use."""
+"""What values look like: values in, values out. Loading this room registers the faces; plotly waits for its use."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chatkit import display
 from chatkit.trace import Trace
+
+if TYPE_CHECKING:
+    from chatkit.policy.storm import Storm
 
 
 def _timeline(trace: Trace, **options: Any) -> Any:
@@ -20,5 +23,19 @@ def _html(trace: Trace) -> str:
     return summary(trace)
 
 
+def _storm_plot(storm: Storm, other: Storm | None = None, **options: Any) -> Any:
+    from chatkit.views.storm import plot
+
+    return plot(storm, other, **options)
+
+
+def _storm_html(storm: Storm) -> str:
+    from chatkit.views.storm import paragraph
+
+    return paragraph(storm)
+
+
 display.register("trace", "timeline", _timeline)
 display.register("trace", "html", _html)
+display.register("storm", "plot", _storm_plot)
+display.register("storm", "html", _storm_html)
