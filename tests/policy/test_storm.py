@@ -33,6 +33,13 @@ def close(code: int) -> CloseReceived:
     return CloseReceived(id="1", at=0.0, connection="1", code=code)
 
 
+def times(storm: Storm) -> list[float]:
+    """Seconds to recovery of everybody, in order; all of them came back."""
+    back = sorted(seconds for seconds in storm.recovery if seconds is not None)
+    assert len(back) == storm.clients
+    return back
+
+
 # Chatkit's own policy
 
 
@@ -44,8 +51,9 @@ def test_nobody_gives_up(outage: float, seed: int) -> None:
     """Whatever the outage: everybody recovers, within one look at the host's health."""
     storm = simulate(outage, 20, seed=seed)
     assert (storm.gave_up, storm.waiting) == (0, 0)
-    assert all(seconds is not None and 0 <= seconds <= LAST for seconds in storm.recovery)
-    assert storm.recovery_median <= storm.recovery_p90 <= storm.recovery_max <= LAST
+    back = times(storm)
+    assert 0 <= back[0] <= back[-1] <= LAST
+    assert (storm.recovery_median, storm.recovery_p90, storm.recovery_max) == (back[9], back[17], back[19])
 
 
 @given(st.floats(0, 2000), st.integers(0, 2**32), st.sampled_from([Signal.NO_CLOSE_FRAME, close(1012), close(1013)]))
@@ -70,15 +78,15 @@ def test_a_restart_is_spread() -> None:
     assert cut.peak_after_s == 1000
     assert restart.peak_after_s < 200
     assert 1 <= min(restart.attempts)
-    assert restart.recovery_max <= 10
+    assert times(restart)[-1] <= 10
 
 
 def test_a_host_that_accepts_few_gets_everybody_back() -> None:
     """Whoever is refused with 503 comes again; never more per second than it accepts are connected."""
     storm = simulate(45, 500, accept_rate=20)
     assert (storm.gave_up, storm.waiting) == (0, 0)
-    assert storm.recovery_max >= (500 - 20) / 20
-    assert busiest(sorted(storm.recovery), 1.0) <= 40
+    assert times(storm)[-1] >= (500 - 20) / 20
+    assert busiest(times(storm), 1.0) <= 40
 
 
 # Others
