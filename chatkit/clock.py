@@ -46,6 +46,10 @@ class ManualClock(Clock):
         self._monotonic += seconds
         self._wall += seconds
 
+    def jump(self, seconds: float) -> None:
+        """Sets the wall clock ``seconds`` forward or, negative, back; the monotonic one does not notice."""
+        self._wall += seconds
+
 
 def iso_utc(wall: float) -> str:
     """Unix seconds as ISO-8601 in UTC with milliseconds: ``2026-11-23T18:02:11.402Z``."""

@@ -195,11 +195,21 @@ class Connection(Struct, frozen=True, kw_only=True):
 
 def summarise(trace: Trace) -> tuple[Connection, ...]:
     """One :class:`Connection` per connection of the trace, in the order of their first events."""
-    codes = {KIND_CODE[kind] for kind in _READ}
     groups: dict[int, list[Event]] = {}
-    for i in np.flatnonzero(np.isin(trace.kind, list(codes)) & (trace.connection_code >= 0)):
+    for i in np.flatnonzero(_read(trace) & (trace.connection_code >= 0)):
         groups.setdefault(int(trace.connection_code[i]), []).append(trace[int(i)])
     return tuple(_summarise_one(trace, code, groups.get(code, [])) for code in _order(trace.connection_code))
+
+
+def summarise_one(trace: Trace, code: int) -> Connection:
+    """The connection with this code, which must have an event; no other connection's events are read."""
+    places = np.flatnonzero(_read(trace) & (trace.connection_code == code))
+    return _summarise_one(trace, code, [trace[int(i)] for i in places])
+
+
+def _read(trace: Trace) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Which events a summary decodes."""
+    return np.isin(trace.kind, [KIND_CODE[kind] for kind in _READ])
 
 
 def _order(codes: np.ndarray[tuple[int], np.dtype[np.int32]]) -> list[int]:
@@ -250,7 +260,7 @@ def _state(opened: Opened | None, answered: UpgradeAnswered | None, ending: Endi
 
 
 def _complete(trace: Trace, places: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int:
-    return sum(1 for i in places if completes(trace.rows[i]))
+    return sum(map(completes, map(trace.rows.__getitem__, places.tolist())))
 
 
 def _ending(

@@ -7,6 +7,7 @@
       ConnectFailed      no connection came about: target, stage, status
       ConnectionEnded    a connection ended under a caller that needed it
       ConnectionLost     a message whose fate is unknown because the connection went away
+      QueueFull          no more messages may wait: count, bytes, limit
       AuthError          a token or a login was refused: by whom, when it expired
       LabError           the embedded backend could not do what was asked
       MissingDependency  (ImportError) an optional part is not installed
@@ -145,6 +146,21 @@ class ConnectionLost(ChatkitError):
     def __init__(self, what: str, *, delivery: str, outcome: str, remedy: str | None = None) -> None:
         super().__init__(what, where=f"delivery {delivery}", got=outcome, remedy=remedy)
         self.delivery, self.outcome = delivery, outcome
+
+
+class QueueFull(ChatkitError):
+    """No more messages may wait for being sent.
+
+    Attributes:
+        count: messages that wait.
+        bytes: what their texts take in UTF-8.
+        limit: the bounds, in words.
+    """
+
+    def __init__(self, what: str, *, count: int, bytes: int, limit: str, remedy: str | None = None) -> None:
+        got = f"{count} {'message' if count == 1 else 'messages'} with {bytes} bytes"
+        super().__init__(what, expected=f"at most {limit}", got=got, remedy=remedy)
+        self.count, self.bytes, self.limit = count, bytes, limit
 
 
 class AuthError(ChatkitError):

@@ -402,7 +402,7 @@ class TokenChanged(Event, frozen=True, kw_only=True, tag=True):
     """The client got another access token; the token itself is nowhere."""
 
     how: str
-    """``login``, ``refresh`` or ``set``."""
+    """``login``, ``refresh``, ``provider`` or ``set``."""
     expires: float | None = None
     """Unix time of ``exp``, if it says."""
 
@@ -532,13 +532,17 @@ KINDS: tuple[type[Event], ...] = (
 KIND_CODE: dict[type[Any], int] = {kind: code for code, kind in enumerate(KINDS)}
 KIND_BY_NAME: dict[str, int] = {kind.__name__: code for code, kind in enumerate(KINDS)}
 
-# In a row the message's own JSON is escaped; a text that quotes such JSON is escaped once more and does not match.
-_ROW_TYPE = re.compile(rb'[^\\]\\"type\\"\s*:\s*\\"([^"\\]{1,64})\\"')
+# In a row the message's own JSON is escaped; a text that quotes such JSON is escaped once more. A pattern that begins
+# with plain characters is found three times as fast as one that begins with "no backslash".
+_ROW_TYPE = re.compile(rb'\\"type\\"\s*:\s*\\"([^"\\]{1,64})\\"')
+_BACKSLASH = ord("\\")
 
 
 def message_type(row: bytes) -> str | None:
     """The ``type`` of the JSON message in an encoded data frame, without parsing it."""
     match = _ROW_TYPE.search(row, 0, 4096)
+    while match and row[match.start() - 1] == _BACKSLASH:
+        match = _ROW_TYPE.search(row, match.start() + 1, 4096)
     return match.group(1).decode("utf-8", "replace") if match else None
 
 

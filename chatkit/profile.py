@@ -87,6 +87,7 @@ class Types(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pong: str = "pong"
     synced: str = "session_synced"
     error: str = "error"
+    acked: str = "message_ack"
     subscribed: str = "subscribed"
     resumed: str = "resumed"
     send_typing: str = "typing"
@@ -116,6 +117,8 @@ class Fields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     connection_id: str = "data.connection_id"
     in_reply_to: str = "data.in_reply_to"
     """The client's id of the message that a reply answers."""
+    acked_id: str = "data.client_message_id"
+    """In ``acked``: the client's id of the message that the backend has."""
     role: str = "data.role"
     capabilities: str = "data.capabilities"
     """In the first message: a list of words, of which ``idempotency``, ``resume`` and ``mux`` mean something."""
@@ -141,9 +144,9 @@ class Incoming(Struct, frozen=True, kw_only=True):
     """One message of the server, read by the profile. What a message does not carry is ``None``."""
 
     kind: str
-    """``established``, ``reply``, ``chunk``, ``message``, ``typing``, ``pong``, ``synced``, ``subscribed``, ``resumed``,
-    ``error``, ``other`` (means nothing to a chat), ``unknown`` (a type that the profile does not name) or ``invalid``
-    (no JSON object with a type)."""
+    """``established``, ``reply``, ``chunk``, ``message``, ``typing``, ``pong``, ``synced``, ``acked``, ``subscribed``,
+    ``resumed``, ``error``, ``other`` (means nothing to a chat), ``unknown`` (a type that the profile does not name) or
+    ``invalid`` (no JSON object with a type)."""
     type: str | None = None
     bot_id: str | None = None
     message_id: str | None = None
@@ -157,6 +160,7 @@ class Incoming(Struct, frozen=True, kw_only=True):
     timestamp: str | None = None
     bot_name: str | None = None
     in_reply_to: str | None = None
+    acked_id: str | None = None
     role: str | None = None
     capabilities: frozenset[str] = frozenset()
     generation: int | None = None
@@ -174,6 +178,7 @@ _KINDS = (
     "typing",
     "pong",
     "synced",
+    "acked",
     "subscribed",
     "resumed",
     "error",
@@ -195,6 +200,7 @@ _TEXT = (
     "timestamp",
     "bot_name",
     "in_reply_to",
+    "acked_id",
     "role",
 )
 _WHOLE = ("seq", "generation", "replayed")
@@ -249,34 +255,40 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """The application-level ping; ``timestamp`` is ISO-8601 and comes back in the pong."""
         return json.dumps({"type": self.types.send_ping, "timestamp": timestamp})
 
-    def typing(self, is_typing: bool) -> str:
-        """Says that the user types, or stopped."""
-        return json.dumps({"type": self.types.send_typing, "data": {"is_typing": is_typing}})
+    def typing(self, is_typing: bool, bot_id: str | None = None) -> str:
+        """Says that the user types, or stopped; ``bot_id`` on a socket that carries several bots."""
+        return self._told(self.types.send_typing, {"is_typing": is_typing}, bot_id)
 
-    def sync(self, session_id: str) -> str:
+    def sync(self, session_id: str, bot_id: str | None = None) -> str:
         """Asks the server to bind the connection to a session."""
-        return json.dumps({"type": self.types.send_sync, "data": {"session_id": session_id}})
+        return self._told(self.types.send_sync, {"session_id": session_id}, bot_id)
 
-    def message(self, text: str, session_id: str | None, client_id: str | None = None) -> str:
+    def _told(self, type_: str, data: dict[str, Any], bot_id: str | None = None) -> str:
+        bot = {self.fields.bot_id: bot_id} if bot_id is not None else {}
+        return json.dumps({"type": type_, **bot, "data": data})
+
+    def message(
+        self, text: str, session_id: str | None, client_id: str | None = None, bot_id: str | None = None
+    ) -> str:
         """A user's message, for backends that take it over the WebSocket; ``client_id`` is our id of it."""
         data = {"content": text} | ({"session_id": session_id} if session_id else {})
         data |= {self.send.id_key: client_id} if client_id else {}
-        return json.dumps({"type": self.send.type, "data": data}, ensure_ascii=False)
+        return self._told(self.send.type, data, bot_id)
 
     def resume(self, session_id: str | None, last_message_id: str | None) -> str:
         """Asks for what came after a message, for backends that offer it."""
         data = {"session_id": session_id, "last_message_id": last_message_id}
-        return json.dumps({"type": self.types.send_resume, "data": data})
+        return self._told(self.types.send_resume, data)
 
     def subscribe(self, bot_id: str, generation: int, since: str | None) -> str:
         """Asks for a bot's messages on a socket that carries several bots; ``since`` is the last message seen."""
         data = {"bot_id": bot_id, "generation": generation} | ({"since": since} if since else {})
-        return json.dumps({"type": self.types.send_subscribe, "data": data})
+        return self._told(self.types.send_subscribe, data)
 
     def unsubscribe(self, bot_id: str, generation: int) -> str:
         """Takes that back."""
         data = {"bot_id": bot_id, "generation": generation}
-        return json.dumps({"type": self.types.send_unsubscribe, "data": data})
+        return self._told(self.types.send_unsubscribe, data)
 
     def _values(self, body: dict[str, Any]) -> dict[str, Any]:
         values: dict[str, Any] = {}

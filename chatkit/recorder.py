@@ -5,7 +5,7 @@ turns what has come into events (through ``wire``), takes secrets out, appends t
 to the file in one call. So a process that is killed at any moment loses at most what is younger than two tenths of a
 second, and the loop that is being watched is asked for nothing.
 
-Without a file and without subscribers there is no thread: ``snapshot()`` does the work when it is asked.
+Without a file, a bound and subscribers there is no thread: ``snapshot()`` does the work when it is asked.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any, Self
 import msgspec
 
 from chatkit.clock import Clock
+from chatkit.ending import Connection
 from chatkit.errors import InvalidInput
 from chatkit.events import KIND_CODE, Event, Noted, RecordingEnded
 from chatkit.profile import Types
@@ -32,6 +33,9 @@ from chatkit.wire import WireReader
 
 FLUSH_INTERVAL = 0.1
 """Seconds between two batches of the writer thread."""
+
+MIN_KEEP = 1000
+"""Events that a bounded recording holds at least."""
 
 _PIECE = 1 << 18
 """Bytes that the writer thread takes from the log at a time."""
@@ -52,6 +56,8 @@ class Recorder:
         types: names of the backend's message types, for the header.
         redactor: announces secrets and takes them out; a fresh one when not given.
         clock: where time comes from.
+        keep: events that memory holds, at least 1,000; a quarter more at most, and for connections that live or ended
+            just now what their summary needs. Older events are in the file only. ``None`` holds everything.
 
     Use it as a context manager, or call :meth:`close`; closing twice is fine. All methods may be called from any
     thread.
@@ -66,7 +72,11 @@ class Recorder:
         types: Types | None = None,
         redactor: Redactor | None = None,
         clock: Clock | None = None,
+        keep: int | None = None,
     ) -> None:
+        if keep is not None and keep < MIN_KEEP:
+            raise InvalidInput("too few events to keep", expected=f"{MIN_KEEP:,} or more", got=keep, where="keep")
+        self._keep = keep
         self.clock = clock or Clock()
         self.redactor = redactor or Redactor()
         self.path = Path(path) if path is not None else None
@@ -92,6 +102,7 @@ class Recorder:
         """Why persisting stopped (a full disk); recording goes on in memory."""
         if self._file is not None:
             self._write(_encode(header) + b"\n")
+        if self._file is not None or keep is not None:
             self._run_writer()
 
     def _open(self, overwrite: bool) -> int:
@@ -130,14 +141,31 @@ class Recorder:
     # Reading
 
     def __len__(self) -> int:
-        """Events decoded so far."""
+        """Events decoded so far, also those that memory does not hold any more."""
         return len(self._builder)
 
     def snapshot(self, start: int = 0) -> Trace:
-        """Everything recorded until now, or what came after the first ``start`` events. It does not change later."""
+        """Everything recorded until now, or what came after the first ``start`` events. It does not change later.
+
+        A bounded recording lacks what it dropped, and the trace's ``warnings`` say how many events those are. The
+        events after it are ``snapshot(int(trace[-1].id) + 1)``: ids are positions in the recording.
+        """
         with self._lock:
             self._drain()
             return self._builder.build(start)
+
+    def connection(self, id: str) -> Connection:
+        """One connection as ``snapshot().connection(id)`` tells it, without a look at the others' events.
+
+        In a bounded recording its counts are those of the events that are still held.
+
+        Raises:
+            InvalidInput: there is no such connection.
+        """
+        with self._lock:
+            self._drain()
+            trace = self._builder.build_one(id)
+        return trace.connection(id)
 
     def subscribe(self, notify: Callable[[int], None]) -> Callable[[], None]:
         """Calls ``notify(total events)`` whenever events were added; returns the way to stop it.
@@ -221,6 +249,8 @@ class Recorder:
             else:
                 self._append(*item)
                 limit -= 1
+        if self._keep is not None:
+            self._builder.trim(self._keep)
         return bool(log)
 
     def _append(self, at: float, kind: type[Event], connection: str | None, fields: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ import re
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 import msgspec
 import numpy as np
@@ -19,10 +19,33 @@ from msgspec import Struct, field
 
 from chatkit import display
 from chatkit.clock import iso_utc
-from chatkit.ending import Connection, summarise
+from chatkit.ending import Connection, summarise, summarise_one
 from chatkit.errors import InvalidInput, MissingDependency
-from chatkit.events import KIND_BY_NAME, KIND_CODE, KINDS, SCHEMA, Event, FrameReceived, FrameSent, message_type
+from chatkit.events import (
+    KIND_BY_NAME,
+    KIND_CODE,
+    KINDS,
+    SCHEMA,
+    AttemptFailed,
+    AttemptStarted,
+    CloseReceived,
+    CloseSent,
+    Established,
+    Event,
+    FrameReceived,
+    FrameSent,
+    NameResolved,
+    Opened,
+    ProtocolFailed,
+    TcpConnected,
+    TlsEstablished,
+    TransportEnded,
+    UpgradeAnswered,
+    UpgradeRequested,
+    message_type,
+)
 from chatkit.profile import Types
+from chatkit.traffic import Traffic, measure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,6 +53,22 @@ if TYPE_CHECKING:
 EVENT_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Union[KINDS])  # noqa: UP007
 _encode = msgspec.json.Encoder().encode
 _FRAMES = np.array([KIND_CODE[FrameSent], KIND_CODE[FrameReceived]], dtype=np.uint8)
+_ENDS = {KIND_CODE[AttemptFailed], KIND_CODE[TransportEnded]}
+_BETWEEN = (
+    AttemptStarted,
+    NameResolved,
+    TcpConnected,
+    TlsEstablished,
+    UpgradeRequested,
+    UpgradeAnswered,
+    Opened,
+    Established,
+    CloseSent,
+    CloseReceived,
+    ProtocolFailed,
+)
+_LANDMARKS = [*_ENDS, *(KIND_CODE[kind] for kind in _BETWEEN)]
+"""Without these nothing true can be said about a connection: how it began, what was agreed, how it ended."""
 
 
 class Origin(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -144,13 +183,13 @@ class Trace:
         return summarise(self)
 
     def connection(self, id: str) -> Connection:
-        """The connection with this id."""
-        for connection in self.connections:
-            if connection.id == id:
-                return connection
-        raise InvalidInput(
-            "no such connection", expected="one of " + (", ".join(self.names) or "none: the trace has none"), got=id
-        )
+        """The connection with this id; the others are not looked at."""
+        code = self.names.index(id) if id in self.names else None
+        if code is None or not (self.connection_code == code).any():
+            raise InvalidInput(
+                "no such connection", expected="one of " + (", ".join(self.names) or "none: the trace has none"), got=id
+            )
+        return summarise_one(self, code)
 
     @cached_property
     def message_types(self) -> list[str | None]:
@@ -244,6 +283,10 @@ class Trace:
             "text": [str(event) for event in events],
         }
 
+    def traffic(self) -> Traffic:
+        """Bytes on the wire per connection, direction and message type, what compression saved, and HTTP beside it."""
+        return measure(self)
+
     def timeline(self, **options: Any) -> Any:
         """The timeline as a plotly figure; ``align="open"`` lays the connections above each other from their start."""
         render = display.find("trace", "timeline")
@@ -266,21 +309,39 @@ class Trace:
     __repr__ = __str__
 
 
+class _Row(NamedTuple):
+    """One event with its columns, outside of them."""
+
+    place: int
+    """How many events came before it."""
+    row: bytes
+    at: float
+    kind: int
+    connection: int
+    size: int
+
+
 class TraceBuilder:
-    """Collects events in order; :meth:`build` hands out a trace of what is there and may be called again."""
+    """Collects events in order; :meth:`build` hands out a trace of what is there and may be called again.
+
+    Its length counts every event that was added, also those that :meth:`trim` let go.
+    """
 
     def __init__(self, header: Header) -> None:
         self.header = header
         self.rows: list[bytes] = []
+        """What is held, without the landmarks."""
         self.warnings: list[str] = []
         self._at = array("d")
         self._kind = array("B")
         self._connection = array("i")
         self._size = array("q")
         self._names: dict[str, int] = {}
+        self._dropped = 0
+        self._landmarks: dict[int, dict[int, _Row]] = {}
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return self._dropped + len(self.rows)
 
     def append(self, event: Event) -> bytes:
         """Adds an event; its encoded row."""
@@ -311,15 +372,52 @@ class TraceBuilder:
         self._connection.extend([code] * len(events))
         self._size.extend([getattr(event, "size", -1) for event in events])
 
+    def trim(self, keep: int) -> None:
+        """Lets the oldest events go once a quarter more than ``keep`` are held, so that the rest moves rarely.
+
+        Landmarks of connections that live, and of the last few that ended, stay: a handful of rows for each.
+        """
+        excess = len(self.rows) - keep
+        if 4 * excess < keep:
+            return
+        kinds, codes = np.asarray(self._kind[:excess]), np.asarray(self._connection[:excess])
+        for i in np.flatnonzero(np.isin(kinds, _LANDMARKS) & (codes >= 0)).tolist():
+            one = self._at_place(i)
+            self._landmarks.setdefault(one.connection, {}).setdefault(one.kind, one)
+        for column in (self.rows, self._at, self._kind, self._connection, self._size):
+            del column[:excess]
+        self._dropped += excess
+        here = set(np.unique(np.asarray(self._connection)).tolist())
+        ended = [code for code, found in self._landmarks.items() if _ENDS & found.keys() and code not in here]
+        for code in ended[: -max(10, keep // 100)]:
+            del self._landmarks[code]
+
     def build(self, start: int = 0) -> Trace:
-        """A trace of the events from position ``start`` on; later appends do not touch it."""
-        return Trace(
-            self.header,
-            self.rows[start:],
-            np.array(self._at[start:], dtype=np.float64),
-            np.array(self._kind[start:], dtype=np.uint8),
-            np.array(self._connection[start:], dtype=np.int32),
-            np.array(self._size[start:], dtype=np.int64),
-            tuple(self._names),
-            tuple(self.warnings),
+        """A trace of the events after the first ``start``; later appends do not touch it."""
+        older = sorted(one for found in self._landmarks.values() for one in found.values() if one.place >= start)
+        missing = self._dropped - start - len(older)
+        warnings = [*self.warnings, *([f"older events dropped from memory: {missing:,}"] if missing > 0 else [])]
+        return self._take(older, slice(max(start - self._dropped, 0), None), tuple(warnings))
+
+    def build_one(self, connection: str) -> Trace:
+        """The events of one connection, and the last of all: as much as a summary of that connection reads."""
+        code, last = self._names.get(connection, -2), len(self.rows) - 1
+        places = np.flatnonzero(np.asarray(self._connection) == code)
+        if last >= 0 and not (len(places) and places[-1] == last):
+            places = np.append(places, last)
+        return self._take(sorted(self._landmarks.get(code, {}).values()), places)
+
+    def _take(self, older: list[_Row], places: slice | NDArray[np.int64], warnings: tuple[str, ...] = ()) -> Trace:
+        """A trace of landmarks and of what is held at these places; nothing is shared with the columns that grow."""
+        rows = self.rows[places] if isinstance(places, slice) else [self.rows[i] for i in places.tolist()]
+        columns = [np.asarray(column)[places] for column in (self._at, self._kind, self._connection, self._size)]
+        parts = [[one[2 + n] for one in older] for n in range(len(columns))]
+        at, kind, connection, size = (
+            np.concatenate((np.array(part, column.dtype), column)) for part, column in zip(parts, columns, strict=True)
         )
+        if older:
+            rows = [one.row for one in older] + rows
+        return Trace(self.header, rows, at, kind, connection, size, tuple(self._names), warnings)
+
+    def _at_place(self, i: int) -> _Row:
+        return _Row(self._dropped + i, self.rows[i], self._at[i], self._kind[i], self._connection[i], self._size[i])

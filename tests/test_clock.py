@@ -24,6 +24,14 @@ def test_a_manual_clock_moves_only_when_told() -> None:
     assert (clock.monotonic(), clock.wall()) == (7.5, 102.5)
 
 
+def test_a_manual_clock_can_be_set() -> None:
+    """As when a machine's time is corrected: in both directions, and intervals do not notice."""
+    clock = ManualClock(monotonic=5.0, wall=100.0)
+    clock.jump(50)
+    clock.jump(-120)
+    assert (clock.monotonic(), clock.wall()) == (5.0, 30.0)
+
+
 def test_a_manual_clock_refuses_to_run_backwards() -> None:
     """It says what it expected and got."""
     with pytest.raises(ValueError, match=r"expected seconds >= 0, got -1"):

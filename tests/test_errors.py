@@ -18,6 +18,7 @@ from chatkit.errors import (
     LabError,
     MissingDependency,
     ProfileError,
+    QueueFull,
 )
 
 TABLE = [
@@ -41,6 +42,14 @@ TABLE = [
     ),
     (ConnectionEnded("it ended", ending="RST by server"), "it ended.\nGot: RST by server."),
     (ConnectionLost("no reply", delivery="m1", outcome="unknown"), "no reply (delivery m1).\nGot: unknown."),
+    (
+        QueueFull("no room", count=2, bytes=9, limit="2 messages with 10 bytes", remedy="wait"),
+        "no room.\nExpected: at most 2 messages with 10 bytes.\nGot: 2 messages with 9 bytes.\nTry: wait.",
+    ),
+    (
+        QueueFull("no room", count=1, bytes=9, limit="1 message"),
+        "no room.\nExpected: at most 1 message.\nGot: 1 message with 9 bytes.",
+    ),
     (AuthError("refused", refused_by="POST /login", expired_at=5.0), "refused (POST /login)."),
     (LabError("not now", got="closed"), "not now.\nGot: closed."),
     (
@@ -74,6 +83,7 @@ def test_every_error_is_in_the_table_and_in_the_map() -> None:
         (ConnectFailed("x", target="t", stage="tls", status=None), {"target": "t", "stage": "tls", "status": None}),
         (ConnectionEnded("x", ending="e"), {"ending": "e"}),
         (ConnectionLost("x", delivery="m1", outcome="unknown"), {"delivery": "m1", "outcome": "unknown"}),
+        (QueueFull("x", count=2, bytes=9, limit="2 messages"), {"count": 2, "bytes": 9, "limit": "2 messages"}),
         (AuthError("x", refused_by="r", expired_at=1.0), {"refused_by": "r", "expired_at": 1.0}),
         (MissingDependency("f", package="p", extra="e"), {"feature": "f", "package": "p", "extra": "e"}),
     ],

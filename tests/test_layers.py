@@ -13,12 +13,16 @@ import chatkit
 ROOT = Path(chatkit.__file__).parent
 
 LEVELS = {
-    "words": ["errors", "display", "clock", "events", "ending", "trace", "plain", "behaviour", "profile", "redact"],
+    "words": [
+        "errors", "display", "clock", "plain", "table",
+        "events", "ending", "deflate", "traffic", "saving", "trace",
+        "behaviour", "profile", "redact",
+    ],
     "thinking": ["wire", "policy", "faults", "formats", "diagnosis", "experiments"],
     "hands": ["recorder", "client", "tap", "lab", "preflight", "investigation", "fleet"],
     "views": ["views"],
     "windows": ["widgets", "cli", "__main__"],
-}
+}  # fmt: skip
 """From the ground up; a room imports its own level and those below."""
 ORDER = list(LEVELS)
 LEVEL = {room: ORDER.index(level) for level, rooms in LEVELS.items() for room in rooms}

@@ -17,7 +17,7 @@ NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 @pytest.mark.parametrize(
     ("name", "faults", "parameters", "expected"),
     [
-        ("00_start_here", [], {}, "Connection 1 holds."),
+        ("00_start_here", [], {}, "Connection 1 holds since "),
         (
             "runbooks/drops_right_after_connect",
             ["early-ping-abort:window=2"],

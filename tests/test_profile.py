@@ -30,6 +30,7 @@ REPLY_READ = {
     "user_id": "ada",
     "username": "Assistant",
     "content": "hello",
+    "role": "assistant",
     "timestamp": "2026-01-01T00:00:00Z",
 }
 
@@ -59,7 +60,7 @@ REPLY_READ = {
         ),
         (
             {"type": "chat_message", "bot_id": "b", "data": REPLY | {"role": "user", "username": "grace"}},
-            {"kind": "message"} | REPLY_READ | {"username": "grace"},
+            {"kind": "message"} | REPLY_READ | {"username": "grace", "role": "user"},
         ),
         (
             {
@@ -180,6 +181,7 @@ def test_the_built_in_paths_and_timings_are_the_contracts() -> None:
     assert paths == {
         "chat_socket": "/api/ws/chat/{bot_id}",
         "notifications_socket": "/api/ws/notifications",
+        "mux_socket": None,
         "health": "/health",
         "login": "/api/auth/login",
         "refresh": "/api/auth/refresh",
@@ -200,7 +202,7 @@ def test_the_built_in_paths_and_timings_are_the_contracts() -> None:
         3,
     )
     assert (rules.retry_base, rules.retry_factor, rules.retry_cap, rules.retry_attempts) == (1, 2, 30, 5)
-    assert (rules.abnormal_delay, rules.stop_codes, rules.typing_stop) == (2, (1000, 4001, 4003), 3)
+    assert (rules.retry_jitter, rules.retry_floor, rules.suspend, rules.typing_stop) == (0.5, 1, True, 3)
     assert (DEFAULT.send.via, DEFAULT.send.max_chars) == ("http", 10_000)
 
 
@@ -275,7 +277,8 @@ def test_no_file_is_the_built_in_one() -> None:
         ),
         ("client.ping_interval = 'soon'\n", 1, "client.ping_interval", ["Expected `float`"]),
         ("[send]\nvia = 'pigeon'\n", 2, "send.via", ["'pigeon'"]),
-        ("[client]\nstop_codes = [1000, 'x']\n", 2, "client.stop_codes[1]", ["Expected `int`"]),
+        ("[[client.rows]]\nclose = 4100\naction = 'explode'\n", 3, "client.rows[0].action", ["'explode'"]),
+        ("[[client.rows]]\nclose = 4100\naction = 'fail'\nsignl = 'x'\n", 4, "client.rows[0].signl", ["'signal'?"]),
         ("client = 3\n", 1, "client", ["Expected `object`"]),
         ("[client]\n\nretry_cap = -1\n", 3, "client.retry_cap", ["negative", "Expected: 0 or more", "Got: -1"]),
         ("[client]\nretry_attempts = -1\n", 2, "client.retry_attempts", ["negative"]),

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +186,87 @@ def test_a_full_disk_stops_the_file_and_not_the_recording() -> None:
         note(recorder, "y")
         assert [event.text for event in recorder.snapshot()] == ["x", "y"]
     assert type(recorder.snapshot()[-1]) is RecordingEnded
+
+
+# Bounded
+
+
+def test_a_bounded_recording_stays_small_and_its_file_whole(tmp_path: Path) -> None:
+    """In memory the newest; ids and totals go on; the file has everything."""
+    path = tmp_path / "r.jsonl"
+    heard: list[int] = []
+    with Recorder(path, keep=1000) as recorder:
+        recorder.subscribe(heard.append)
+        tap = recorder.wire()
+        tap.sent(REQUEST)
+        tap.received(ANSWER)
+        for n in range(6000):
+            tap.received(frame(str(n)))
+            if n % 500 == 0:
+                assert len(recorder.snapshot()) < 1300
+        trace = recorder.snapshot()
+        assert len(recorder) == 6003
+        assert [event.text for event in recorder.snapshot(6001)] == ["5998", "5999"]
+    assert [type(event) for event in trace][:3] == [UpgradeRequested, UpgradeAnswered, Opened]
+    assert [int(event.id) for event in trace][3:] == list(range(6003 - len(trace) + 3, 6003))
+    assert trace.warnings == (f"older events dropped from memory: {6003 - len(trace):,}",)
+    assert heard[-1] == 6004
+    assert [int(event.id) for event in chatkit.load(path)] == list(range(6004))
+
+
+def test_a_bounded_recording_without_a_file_empties_its_log() -> None:
+    """Its thread does, nobody needs to ask: memory is flat however much comes."""
+    data = frame("x" * 500) * 50
+    with Recorder(keep=1000) as recorder:
+        tap = recorder.wire()
+        tap.sent(REQUEST)
+        tap.received(ANSWER)
+
+        def pass_by(frames: int) -> None:
+            before = len(recorder)
+            for n in range(frames // 50):
+                tap.received(data)
+                if n % 50 == 0:
+                    until_sync(lambda: not recorder._log)
+            until_sync(lambda: len(recorder) >= before + frames)
+
+        pass_by(5_000)
+        tracemalloc.start()
+        pass_by(5_000)
+        early, _ = tracemalloc.get_traced_memory()
+        pass_by(20_000)
+        late, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert len(recorder._builder.rows) < 1300
+    # Unbounded, 20,000 rows of 600 bytes would be 12 MB.
+    assert late - early < 1_000_000
+
+
+@pytest.mark.parametrize("keep", [0, -1, 999])
+def test_a_bound_has_a_least(keep: int) -> None:
+    """A connection's end must still be there when its client looks at it."""
+    with pytest.raises(InvalidInput, match="1,000 or more"):
+        Recorder(keep=keep)
+
+
+@pytest.mark.parametrize("keep", [None, 1000])
+def test_one_connection(keep: int | None) -> None:
+    """As a snapshot tells it, also when its beginning was dropped."""
+    with Recorder(keep=keep) as recorder:
+        taps = [recorder.wire() for _ in range(3)]
+        for tap in taps:
+            tap.sent(REQUEST)
+            tap.received(ANSWER)
+        for n in range(3000):
+            taps[n % 3].received(frame("{}"))
+        taps[0].ended("rst", "server")
+        trace = recorder.snapshot()
+        for tap in taps:
+            assert recorder.connection(tap.id) == trace.connection(tap.id) == trace.connections[int(tap.id) - 1]
+        assert recorder.connection("1").ending.words == "RST by server"
+        assert recorder.connection("2").state == "open"
+        with pytest.raises(InvalidInput, match="one of 1, 2, 3"):
+            recorder.connection("4")
 
 
 # Secrets

@@ -204,6 +204,96 @@ def test_a_builder_hands_out_what_is_there() -> None:
     assert len(builder) == 3
 
 
+def life(builder: TraceBuilder, name: str, frames: int, *, ends: bool = True) -> None:
+    """Appends a connection's whole life, ids going on."""
+
+    def put(kind: type, **fields: object) -> None:
+        n = len(builder)
+        builder.append(kind(id=str(n), at=float(n), connection=name, **fields))
+
+    put(AttemptStarted, url="ws://h/p")
+    put(Opened, extensions="permessage-deflate")
+    for _ in range(frames):
+        put(FrameReceived, size=2, text="{}")
+    if ends:
+        put(TransportEnded, how="rst", by="server")
+
+
+def test_trimming_holds_the_newest() -> None:
+    """In blocks; the length, the ids and the meaning of a start stay; the trace says what is missing."""
+    builder = TraceBuilder(header())
+    for n in range(5000):
+        builder.append(Noted(id=str(n), at=float(n), text="x"))
+        builder.trim(1000)
+        assert 1000 <= len(builder.rows) < 1250 or n < 1250
+    held = len(builder.rows)
+    trace = builder.build()
+    assert [event.id for event in trace] == [str(n) for n in range(5000 - held, 5000)]
+    assert trace.at.tolist() == [float(n) for n in range(5000 - held, 5000)]
+    assert trace.warnings == (f"older events dropped from memory: {5000 - held:,}",)
+    assert len(builder) == 5000
+    assert [event.id for event in builder.build(4998)] == ["4998", "4999"]
+    assert (len(builder.build(5000)), builder.build(4000).warnings) == (0, ())
+    assert builder.build(3000).warnings == (f"older events dropped from memory: {2000 - held:,}",)
+
+
+def test_landmarks_outlive_their_block() -> None:
+    """How a connection began is known as long as it lives, and as long as anything of it is there."""
+    builder = TraceBuilder(header())
+    life(builder, "long", 5, ends=False)
+    for n in range(40):
+        life(builder, f"short {n}", 100)
+        builder.trim(1000)
+    builder.append(FrameReceived(id="last", at=9e9, connection="long", size=2, text="{}"))
+    trace = builder.build()
+    assert (trace[0].id, trace[1].id, trace[0].connection) == ("0", "1", "long")
+    assert list(trace.at) == sorted(trace.at)
+    assert (trace.connection("long").state, trace.connection("long").extensions) == ("open", "permessage-deflate")
+    assert trace.connection("long").opened_at == 1.0
+    for connection in trace.connections[1:]:
+        assert connection.ending.words == "RST by server"
+    assert len(trace.connections) < 30
+    assert f"{len(builder) - len(trace):,}" in trace.warnings[0]
+
+
+def test_one_connection_is_built_as_it_is_told_among_all() -> None:
+    """The same summary, whatever was trimmed; and no other connection's frames."""
+    builder = TraceBuilder(header())
+    life(builder, "long", 50, ends=False)
+    for n in range(30):
+        life(builder, str(n), 60)
+        builder.trim(1000)
+    for connection in builder.build().connections:
+        assert builder.build_one(connection.id).connection(connection.id) == connection
+    assert len(builder.build_one("29")) == 63
+    assert len(builder.build_one("long")) == 3
+    with pytest.raises(InvalidInput, match="no such connection"):
+        builder.build_one("0").connection("0")
+    with pytest.raises(InvalidInput, match="no such connection"):
+        TraceBuilder(header()).build_one("1").connection("1")
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(ALL), st.sampled_from([None, "1", "2", "3"])), max_size=60), st.integers(0, 70)
+)
+def test_whatever_is_trimmed_the_rest_is_as_it_was(facts: list[tuple[object, str | None]], start: int) -> None:
+    """A snapshot from a start is that of an untrimmed builder, without what is gone; nothing is out of order."""
+    import msgspec
+
+    whole, trimmed = TraceBuilder(header()), TraceBuilder(header())
+    for n, (event, name) in enumerate(facts):
+        made = msgspec.structs.replace(event, id=str(n), at=float(n), connection=name)
+        whole.append(made)
+        trimmed.append(made)
+        trimmed.trim(10)
+    all_, some = list(whole.build(start)), list(trimmed.build(start))
+    ids = [int(event.id) for event in some]
+    assert ids == sorted(set(ids))
+    assert some == [event for event in all_ if int(event.id) in set(ids)]
+    assert {int(event.id) for event in all_[-10:]} <= set(ids)
+    assert len(trimmed) == len(whole)
+
+
 @given(
     st.lists(st.tuples(st.sampled_from(ALL), st.floats(0, 1e6), st.sampled_from([None, "1", "2", "x y"])), max_size=30),
     st.floats(0, 1e6),

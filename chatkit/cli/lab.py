@@ -33,6 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what goes wrong on purpose; again for more; --list-faults shows them",
     )
     parser.add_argument(
+        "--capability",
+        action="append",
+        default=[],
+        metavar="WORD",
+        help="what the lab can do beyond the contract: idempotency, resume or mux; again for more",
+    )
+    parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="decides everything random (default: %(default)s)"
     )
     parser.add_argument("--i-know", action="store_true", help="permit a host that other machines reach")
@@ -74,8 +81,15 @@ async def _serve(args: argparse.Namespace) -> int:
     from chatkit.lab.server import LabServer
 
     ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    async with LabServer(
-        bots=args.bot, faults=args.fault, seed=args.seed, host=args.host, port=args.port, i_know=args.i_know
+    # On a thread of its own: a lab that stalls shall still hear Ctrl-C.
+    with LabServer(
+        bots=args.bot,
+        faults=args.fault,
+        capabilities=args.capability,
+        seed=args.seed,
+        host=args.host,
+        port=args.port,
+        i_know=args.i_know,
     ) as lab:
         # Handlers of our own: a shell starts background jobs with SIGINT ignored, and then Python has none.
         _on_signal(signal.SIGINT, ended, 130)

@@ -48,7 +48,7 @@ def add_target(parser: argparse.ArgumentParser) -> None:
     tokens.add_argument("--user", metavar="NAME", help="log in as this user instead; needs --password-env")
     parser.add_argument("--password-env", metavar="NAME", help="environment variable that holds the password")
     parser.add_argument("--profile", metavar="F", help="TOML file with what differs in your backend's contract")
-    parser.add_argument("--policy", default="incident", metavar="NAME", help="client behaviour (default: %(default)s)")
+    parser.add_argument("--policy", default="default", metavar="NAME", help="client behaviour (default: %(default)s)")
     parser.add_argument("--no-proxy", action="store_true", help="ignore the proxies of the environment")
     parser.add_argument("--json", action="store_true", help="print one JSON document for machines")
 

@@ -18,16 +18,18 @@ ASK_LIMIT = 2.0
 
 async def explain(client: ChatClient, target: Target, error: BaseException | None) -> BaseException | None:
     """A better error than ``error`` where one can be had; the client is still open."""
-    if not _refused(error) or (isinstance(error, AuthError) and target.user is not None and not client.api.has_token):
+    if not _refused(error) or (
+        isinstance(error, AuthError) and target.user is not None and client.api.credentials.token is None
+    ):
         return error  # no refusal of the socket, or the login itself was refused and said so
-    if not client.api.has_token:
+    if client.api.credentials.token is None:
         return token_missing(target)
     from chatkit.preflight import judge
 
     status = await _bot_status(client, target.bot)
-    claims = client.api.token_claims
+    claims = client.api.credentials.claims
     expired = claims is not None and claims.exp is not None and claims.exp <= time.time()
-    words = client.api.token_words()
+    words = client.api.credentials.words()
     meaning, remedy, _ = judge.meaning(words if expired else None, status)
     return AuthError(
         f"the backend turns the connection away: {meaning}",

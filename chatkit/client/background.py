@@ -9,13 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from chatkit.client.chat import ChatClient
+from chatkit.client.chat import ChatClient, Counters
+from chatkit.client.credentials import Provider
 from chatkit.client.delivery import Delivery, Reply
 from chatkit.client.engine import engine
 from chatkit.ending import Connection
 from chatkit.errors import ChatkitError, ConnectFailed
 from chatkit.policy.delivery import ChatMessage, DeliveryState
 from chatkit.policy.health import HealthStatus
+from chatkit.policy.outgoing import Item
 from chatkit.policy.status import LIVE, RESTING, State, Status
 from chatkit.profile import Profile
 from chatkit.recorder import Recorder
@@ -79,7 +81,7 @@ class BackgroundChat:
     @property
     def token(self) -> str | None:
         """The access token in use, for handing it to another call; do not print it."""
-        return self.client.api.reveal_token()
+        return self.client.api.credentials.token
 
     @property
     def recorder(self) -> Recorder:
@@ -96,8 +98,17 @@ class BackgroundChat:
         """The connections that ended, oldest first."""
         return self.client.ended
 
+    def unsent(self) -> tuple[Item, ...]:
+        """Messages that did not go out, or whose arrival nobody confirmed, oldest first."""
+        return self.client.unsent()
+
+    @property
+    def counters(self) -> Counters:
+        """What happened so far, as numbers."""
+        return engine().do(lambda: self.client.counters)
+
     def explain(self) -> str:
-        """The state in one or two sentences."""
+        """One paragraph: the state, why, since when, what happens next and when, what can be done."""
         return self.client.explain()
 
     def send(self, text: str) -> BackgroundDelivery:
@@ -151,7 +162,7 @@ class BackgroundChat:
         if held is None or not self.client.status.live:
             raise ConnectFailed("there is no live connection to hold", target=self.client.api.base, stage="established")
         self.wait_until(lambda status: not status.live or status.connection != held, seconds)
-        return self.trace.connection(held)
+        return self.client.recorder.connection(held)
 
     def close(self) -> None:
         """Says goodbye and ends the recording."""
@@ -169,12 +180,13 @@ def connect(
     url: str,
     bot: str,
     *,
-    token: str | None = None,
+    token: str | Provider | None = None,
     user: str | None = None,
     password: str | None = None,
     refresh_token: str | None = None,
     profile: Profile | str | Path | None = None,
-    policy: str = "incident",
+    policy: str = "default",
+    queue: str | Path | None = None,
     record_to: str | Path | None = None,
     proxy: bool = True,
     name: str | None = None,
@@ -185,7 +197,7 @@ def connect(
     Args:
         url: base URL of the backend, ``http://localhost:8000``.
         bot: the bot's id.
-        token, user, password, refresh_token, profile, policy, proxy: as for ``ChatClient``.
+        token, user, password, refresh_token, profile, policy, queue, proxy: as for ``ChatClient``.
         record_to: file of the recording; where it exists, the next free ``name-2``, ``name-3`` … is taken.
         name: a conversation of this name (by default: URL and bot) is replaced: re-running a cell leaks nothing.
         wait: seconds to wait until the connection is established.
@@ -205,6 +217,7 @@ def connect(
             refresh_token=refresh_token,
             profile=profile,
             policy=policy,
+            queue=queue,
             record_to=None if record_to is None else free_path(Path(record_to)),
             proxy=proxy,
         )

@@ -1,47 +1,69 @@
 """``ChatClient``: one conversation with one bot, kept alive over many connections.
 
-It owns its HTTP client and its tasks (the life loop, health, loop lag; while connected a reader, a keepalive and a
-TCP sampler) and ends them when it is closed. What to do is decided in ``policy``; here it is done.
+It puts together what each does for itself: the host (HTTP, tokens, health), the line (one WebSocket kept alive, or a
+subscription on a shared one), the sender (our messages, queued while nothing carries them) and the conversation
+(what is shown). It owns those that it made and ends them when it is closed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import msgspec
-from websockets.exceptions import ConnectionClosed
+from msgspec import Struct
 
-from chatkit.behaviour import Client
-from chatkit.client.connection import RecordedConnection, close_quietly
+from chatkit.behaviour import Client, Kind
+from chatkit.client.book import Book
+from chatkit.client.connection import RecordedConnection
 from chatkit.client.conversation import Conversation
+from chatkit.client.credentials import Provider
 from chatkit.client.delivery import Delivery
 from chatkit.client.health import HealthMonitor
+from chatkit.client.host import Host
 from chatkit.client.http import HttpApi, base_url
-from chatkit.client.lag import watch_loop
-from chatkit.client.opening import open_connection
+from chatkit.client.link import Link
+from chatkit.client.mux import Mux, Subscription
+from chatkit.client.outbox import Outbox
+from chatkit.client.sending import Sender
 from chatkit.client.tasks import Tasks
 from chatkit.ending import Connection
-from chatkit.errors import AuthError, ChatkitError, ConnectFailed, ConnectionEnded, InvalidInput
-from chatkit.events import Established, Noted, RetryScheduled, StateChanged
-from chatkit.policy import keepalive
-from chatkit.policy.delivery import ChatMessage
+from chatkit.errors import AuthError, ConnectionEnded, InvalidInput
+from chatkit.events import Noted
+from chatkit.policy.delivery import ChatMessage, DeliveryState
+from chatkit.policy.ledger import Ledger
+from chatkit.policy.outgoing import Item
 from chatkit.policy.presets import preset
-from chatkit.policy.reconnect import Decision, Loss, decide
-from chatkit.policy.status import RESTING, State, Status, explain
+from chatkit.policy.reconnect import Loss
+from chatkit.policy.status import RESTING, State, Status, Waiting, explain
 from chatkit.profile import DEFAULT, Incoming, Profile
 from chatkit.profile import load as load_profile
 from chatkit.recorder import Recorder
 from chatkit.trace import Trace
 
-TCP_SAMPLE_INTERVAL = 5.0
-"""Seconds between two looks at ``TCP_INFO``."""
+
+class Counters(Struct, frozen=True, kw_only=True):
+    """What a client counted since it was made."""
+
+    connects: int
+    """Connections that were established."""
+    drops: dict[Kind, int]
+    """Attempts and connections that ended, by class of the policy table."""
+    duplicates: dict[str, int]
+    """Copies that were not shown again, by the key that told."""
+    queued: int
+    unknown: int
+    set_aside: int
+    """Messages that the server failed on again and again."""
+    lag: float
+    """Worst lateness of our own loop, seconds."""
+    latency: float | None
+    """Moving average of the application ping's round trip, seconds."""
+    silent_for: float | None
+    """Seconds since anything came, while connected."""
 
 
 class ChatClient:
@@ -50,14 +72,19 @@ class ChatClient:
     Args:
         url: base URL of the backend, ``http://localhost:8000``.
         bot: the bot's id.
-        token: access token (JWT).
+        token: access token (JWT), or a function that gets one, plain or asynchronous.
         user, password: log in with these instead of a token.
         refresh_token: gets another token when one expires.
         profile: the backend's contract; a :class:`Profile` or the path of a TOML file.
-        policy: ``incident`` (the repaired front end) or ``incident-before`` (the broken one).
+        policy: ``default`` (chatkit's own), ``incident`` (the repaired front end) or ``incident-before`` (the broken
+            one).
+        queue: file (SQLite) in which messages wait while nothing carries them; in memory when not given. A process
+            that is killed goes on with the same queue; one process at a time may use it.
         recorder: where events go; a new one, in memory, when not given.
         record_to: file for a new recorder.
         proxy: whether proxies of the environment are used; never for loopback addresses.
+        host: a backend that is shared with other clients, instead of ``url`` and tokens; see ``BotPool``.
+        mux: the socket that is shared with other bots.
 
     ``async with`` connects and raises when the first attempt fails; :meth:`start` returns at once and keeps trying.
     Closing twice is fine. Cancelling any call leaves the client as it is.
@@ -65,58 +92,60 @@ class ChatClient:
 
     def __init__(
         self,
-        url: str,
+        url: str = "",
         *,
         bot: str,
-        token: str | None = None,
+        token: str | Provider | None = None,
         user: str | None = None,
         password: str | None = None,
         refresh_token: str | None = None,
         profile: Profile | str | Path | None = None,
-        policy: str = "incident",
+        policy: str = "default",
+        queue: str | Path | None = None,
         recorder: Recorder | None = None,
         record_to: str | Path | None = None,
         proxy: bool = True,
+        host: Host | None = None,
+        mux: Mux | None = None,
     ) -> None:
-        self.profile = DEFAULT if profile is None else load_profile(profile)
-        self.rules: Client = preset(policy, self.profile.client)
         if not bot:
             raise InvalidInput("no bot is named", expected="a bot's id", where="bot")
         if (user is None) != (password is None):
             raise InvalidInput("a login needs both user and password", where="user, password")
-        base_url(url)  # before a recording is begun that would stay behind empty
         self.bot = bot
-        self._owns_recorder = recorder is None
-        # Not "recorder or": a recorder without events yet has the length 0.
-        self.recorder = Recorder(record_to, target=url, types=self.profile.types) if recorder is None else recorder
+        self._owns_recorder = recorder is None and host is None
+        self._owns_host = host is None
+        if host is None:
+            host = make_host(url, token, refresh_token, profile, policy, recorder, record_to, proxy)
+        self.host = host
+        self.profile, self.rules, self.recorder = host.profile, host.rules, host.recorder
         self._login = (user, password) if user is not None and password is not None else None
-        self.api = HttpApi(
-            url, recorder=self.recorder, profile=self.profile, token=token, refresh_token=refresh_token, proxy=proxy
-        )
-        self.health = HealthMonitor(self.api, self.rules, lambda: self._notify("health"))
-        self._proxy = proxy
         self._tasks = Tasks(self._crashed)
-        self._conversation = Conversation(bot, self.api, self.rules, self.recorder, self._tasks, self._notify)
-        self._status = Status(bot=bot, max_attempts=self.rules.retry_attempts)
-        self._connection: RecordedConnection | None = None
         self._listeners: list[Callable[[str], None]] = []
         self._complaints: set[type[Exception]] = set()
-        self._ended: list[Connection] = []
-        self._again = asyncio.Event()
-        self._moved = asyncio.Event()
-        self._refreshed = False
-        self._pulse: keepalive.Pulse | None = None
-        self.rtt: float | None = None
-        """Round-trip time of the last application ping, seconds."""
-        self.error: BaseException | None = None
-        """What stopped the client, where something did."""
+        self._failure: BaseException | None = None
+        shared = mux is not None
+        ledger = Ledger(show_both=self.rules.show_http_reply, via_socket=self.profile.send.via == "websocket")
+        self._book = Book(ledger, self.recorder, self._notify)
+        outbox = Outbox(queue, bot, self.rules, redactor=self.recorder.redactor)
+        self._sender = Sender(bot, host, self._book, outbox, self._tasks, shared=shared)
+        self._conversation = Conversation(
+            bot, host, self._book, self._sender, self._tasks, self._write, self._notify, shared=shared
+        )
+        if mux is not None:
+            self._line: Link | Subscription = mux.subscription(bot, self, self._notify)
+        else:
+            self._line = Link(
+                host, name=bot, bot=bot, url=lambda: host.api.socket_url(bot), port=self, changed=self._notify
+            )
+        host.listeners.append(self._health_changed)
+        self._opened = False
 
     # Opening and closing
 
     async def __aenter__(self) -> Self:
         try:
-            await self.start()
-            await self.ready()
+            await self.connect()
         except BaseException:
             await self.close()
             raise
@@ -128,20 +157,38 @@ class ChatClient:
         await self.close()
 
     async def start(self) -> None:
-        """Logs in if that was asked for, and begins to connect; returns before the connection is there.
+        """Logs in if that was asked for, takes the queue, and begins to connect; returns before the connection is
+        there. A second call changes nothing.
 
         Raises:
             AuthError: the login was refused.
             ConnectFailed: the login got no answer.
+            InvalidInput: the queue's file is in use, or cannot be there.
         """
-        if self._status.state is not State.IDLE:
+        if self._opened or self.status.state is not State.IDLE:
             return
-        self._set(State.CONNECTING, "started")
+        self._opened = True
         if self._login is not None:
             await self.api.login(*self._login)
-        self._tasks.spawn(watch_loop(self.recorder), "loop lag")
-        self._tasks.spawn(self.health.run(), "health")
-        self._tasks.spawn(self._live(), "life loop")
+        await self.host.renew_first()
+        self._sender.open()
+        self.host.start()
+        if self.rules.history_poll > 0:
+            self._tasks.spawn(self._conversation.poll(), "history poll")
+        self._line.start()
+
+    async def connect(self) -> None:
+        """Starts, or starts over after failure, and waits until the connection is established; concurrent callers wait
+        for the same attempt.
+
+        Raises:
+            ConnectFailed, AuthError, ConnectionEnded: the attempt failed, or nothing more is tried.
+        """
+        await self.start()
+        if self.status.state in RESTING or (self.status.state is State.IDLE and self._opened):
+            self._line.reconnect()
+            await self.wait(lambda status: status.state not in RESTING or status.state is State.CLOSED)
+        await self.ready()
 
     async def ready(self) -> None:
         """Waits until the connection is established.
@@ -149,28 +196,25 @@ class ChatClient:
         Raises:
             ConnectFailed, AuthError, ConnectionEnded: the first attempt failed, or nothing more is tried.
         """
-        await self.wait(lambda status: status.live or status.state in RESTING or status.attempt > 0)
-        if not self._status.live:
-            raise self.error if self.error is not None else ConnectionEnded(self._status.because or "closed")
+        await self._line.ready()
 
     async def wait(self, until: Callable[[Status], bool]) -> Status:
         """Waits until a status satisfies ``until``; use ``asyncio.timeout`` around it to bound it."""
-        while not until(self._status):
-            self._moved.clear()
-            await self._moved.wait()
-        return self._status
+        return await self._line.wait(until)
 
     async def close(self) -> None:
-        """Says goodbye (1000), ends all tasks and, if the client made it, the recorder; at most about 2 s."""
-        if self._status.state is State.CLOSED:
+        """Says goodbye (1000), ends all tasks and what the client made for itself; at most about 2 s. Messages that
+        wait stay in the queue's file, where there is one; :meth:`unsent` tells which."""
+        if self.status.state is State.CLOSED:
             return
-        self._set(State.CLOSING, "closed by us")
-        if self._connection is not None:
-            await close_quietly(self._connection)
+        await self._line.close()
         await self._tasks.close()
         self._conversation.close()
-        await self.api.aclose()
-        self._set(State.CLOSED, "closed by us")
+        self._sender.close()
+        with contextlib.suppress(ValueError):
+            self.host.listeners.remove(self._health_changed)
+        if self._owns_host:
+            await self.host.close()
         if self._owns_recorder:
             # Joins the writer thread, which may be in the middle of a batch.
             try:
@@ -178,16 +222,40 @@ class ChatClient:
             except RuntimeError:  # at the end of the interpreter no thread starts any more
                 self.recorder.close()
 
+    def park(self) -> None:
+        """Gives the socket up for now; messages still go out over HTTP, where they do. :meth:`reconnect` resumes."""
+        self._line.park()
+
     # What can be seen
+
+    @property
+    def api(self) -> HttpApi:
+        """The backend's HTTP side."""
+        return self.host.api
+
+    @property
+    def health(self) -> HealthMonitor:
+        """Watches the backend's health."""
+        return self.host.health
 
     @property
     def status(self) -> Status:
         """State, since when, what comes next."""
-        return self._status
+        return self._line.status
+
+    @property
+    def error(self) -> BaseException | None:
+        """What stopped the client, or the last attempt, where something did."""
+        return self._failure or self._line.error
+
+    @property
+    def rtt(self) -> float | None:
+        """Round-trip time of the last application ping, seconds."""
+        return self._line.rtt
 
     @property
     def messages(self) -> tuple[ChatMessage, ...]:
-        """The conversation as it is shown."""
+        """The conversation as it is shown; the newest two thousand messages."""
         return self._conversation.messages
 
     @property
@@ -203,14 +271,52 @@ class ChatClient:
     @property
     def ended(self) -> tuple[Connection, ...]:
         """This client's connections that ended, oldest first."""
-        return tuple(self._ended)
+        return self._line.ended
+
+    @property
+    def waiting(self) -> Waiting:
+        """Messages of ours that are not settled."""
+        pending = self._sender.outbox.pending()
+        return Waiting(
+            queued=sum(item.state in (DeliveryState.QUEUED, DeliveryState.WRITTEN) for item in pending)
+            - self._sender.under_way,
+            unknown=sum(item.state == DeliveryState.UNKNOWN for item in pending),
+            by_http=self.profile.send.via == "http",
+            durable=self._sender.outbox.path is not None,
+            problem=self._sender.outbox.problem or "",
+        )
+
+    @property
+    def counters(self) -> Counters:
+        """What happened so far, as numbers."""
+        waiting = self.waiting
+        return Counters(
+            connects=self._line.connects,
+            drops=dict(self._line.drops),
+            duplicates=dict(self._book.duplicates),
+            queued=waiting.queued,
+            unknown=waiting.unknown,
+            set_aside=len(self._sender.outbox.dead()),
+            lag=self.host.lag.worst,
+            latency=self._line.latency,
+            silent_for=self._line.silent_for,
+        )
+
+    def unsent(self) -> tuple[Item, ...]:
+        """Messages that did not go out, or whose arrival nobody confirmed, oldest first."""
+        return self._sender.outbox.unsent()
+
+    def set_aside(self) -> tuple[Item, ...]:
+        """Messages that the server failed on again and again; they are not sent any more."""
+        return self._sender.outbox.dead()
 
     def explain(self) -> str:
-        """The state in one or two sentences."""
-        return explain(self._status, self._ended, self.rules.stabilise)
+        """One paragraph: the state, why, since when, what happens next and when, what can be done."""
+        return explain(self.status, self.ended, self.rules.stabilise, self.waiting)
 
     def subscribe(self, listener: Callable[[str], None]) -> Callable[[], None]:
-        """Calls ``listener`` with ``state``, ``message``, ``typing`` or ``health`` after a change; returns the way out.
+        """Calls ``listener`` after a change with what changed: ``state``, ``message``, ``delivery``, ``duplicate``,
+        ``typing``, ``resumed`` or ``health``; returns the way out.
 
         It is called on the client's loop and must be quick.
         """
@@ -219,16 +325,30 @@ class ChatClient:
 
     # What can be done
 
-    def send(self, text: str) -> Delivery:
-        """Sends a message; the returned :class:`Delivery` can be watched, and awaited for the reply.
+    def send(self, text: str, *, ttl: float | None = None) -> Delivery:
+        """Sends a message, or queues it while nothing carries it; the returned :class:`Delivery` can be watched, and
+        awaited for the reply.
+
+        Args:
+            text: what to say.
+            ttl: seconds after which it is not sent any more; the profile's ``queue_ttl`` when not given.
 
         Raises:
             InvalidInput: empty, or longer than the backend accepts.
-            ConnectionEnded: the client is closed.
+            QueueFull: too many messages wait already.
+            AuthError: the client needs a token.
+            ConnectionEnded: the client is closed, or failed for good.
         """
-        if self._status.state in (State.IDLE, State.CLOSING, State.CLOSED):
+        state = self.status.state
+        if not self._opened or state in (State.CLOSING, State.CLOSED):
             raise ConnectionEnded("the client is not open", remedy="start it, or make another one")
-        return self._conversation.send(text)
+        if state is State.AUTH_REQUIRED:
+            raise AuthError("the client needs a token", got=self.status.because, remedy="set_token, or log in again")
+        if state is State.FAILED:
+            raise ConnectionEnded(f"the client failed: {self.status.because}", remedy=self.status.remedy or "reconnect")
+        key = self._sender.offer(text, ttl)
+        self._conversation.stop_typing()
+        return Delivery(key, self._book.ledger, self._book.promise(key))
 
     def typing(self, is_typing: bool = True) -> None:
         """Says that the user types; taken back by itself after ``typing_stop`` seconds. Dropped while not live."""
@@ -239,219 +359,41 @@ class ChatClient:
         return await self._conversation.history()
 
     def reconnect(self) -> None:
-        """Tries at once: ends a waiting time, or starts over after failure."""
-        self._again.set()
+        """Tries at once: ends a waiting time, starts over after failure, or comes back after :meth:`park`."""
+        self._line.reconnect()
 
     def set_token(self, token: str, refresh_token: str | None = None) -> None:
         """Uses another token from the next attempt on; resumes a client that needs one."""
         self.api.set_token(token, refresh_token)
-        if self._status.state is State.AUTH_REQUIRED:
-            self._again.set()
+        if self.status.state is State.AUTH_REQUIRED:
+            self._line.reconnect()
 
-    # The life loop
+    # The port of the line
 
-    async def _live(self) -> None:
-        attempt = 0
-        while True:
-            loss = await self._one_life(attempt)
-            if self._status.attempt == 0:
-                attempt = 0
-            may_refresh = self.api.can_refresh and not self._refreshed
-            decision = decide(loss, self.rules, attempts=attempt, may_refresh=may_refresh)
-            attempt = await self._follow(decision, attempt)
+    def up(self, connection: RecordedConnection, hello: Incoming) -> None:
+        """The connection is established."""
+        self._conversation.up(connection, hello)
 
-    async def _follow(self, decision: Decision, attempt: int) -> int:
-        """Does what was decided about a loss; the number of the next attempt."""
-        if decision.action == "refresh":
-            self._refreshed = True
-            self._set(State.CONNECTING, f"{decision.hint}; another token is fetched", attempt=attempt)
-            try:
-                await self.api.refresh()
-            except ConnectFailed as error:
-                # Nobody refused anything: the next attempt may refresh again.
-                self.error, self._refreshed = error, False
-                loss = self._failed(error)
-                decision = decide(loss, self.rules, attempts=attempt, may_refresh=False)
-            except ChatkitError as error:
-                self.error = error
-                decision = msgspec.structs.replace(decision, action="stop", hint=f"{decision.hint}; {error.what}")
-            else:
-                return attempt
-        self._again.clear()
-        if decision.action == "stop":
-            self._set(State.AUTH_REQUIRED if decision.auth else State.FAILED, decision.hint)
-            if decision.auth and not isinstance(self.error, AuthError):
-                claims = self.api.token_claims
-                self.error = AuthError(
-                    f"the backend refused the token: {decision.hint}",
-                    expired_at=claims.exp if claims else None,
-                    got=f"token {self.api.token_words()}",
-                    remedy="log in again or give another token",
-                )
-            await self._again.wait()
-            self._refreshed = False
-            return 0
-        attempt += 1
-        self.recorder.record(
-            RetryScheduled,
-            connection=self._status.connection,
-            attempt=attempt,
-            delay=round(decision.delay, 3),
-            because=decision.hint,
-        )
-        self._set(State.BACKOFF, decision.hint, attempt=attempt, retry_at=time.time() + decision.delay)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(decision.delay):
-                await self._again.wait()
-        return attempt
+    def heard(self, message: Incoming, connection: str) -> None:
+        """A message came."""
+        self._conversation.heard(message, connection)
 
-    async def _one_life(self, attempt: int) -> Loss:
-        """One connection from the attempt to its end."""
-        self._set(State.CONNECTING, "", attempt=attempt)
-        began = time.monotonic()
-        connection = None
-        try:
-            connection = await self._open(attempt)
-            left = self.rules.connect_timeout - (time.monotonic() - began)
-            async with asyncio.timeout(max(0.0, left)):
-                hello = await self._first_message(connection)
-        except TimeoutError:
-            waited = f"no {self.profile.types.established} within {self.rules.connect_timeout:g} s"
-            return await self._give_up(connection, waited)
-        except ConnectFailed as error:
-            return self._failed(error)
-        except ConnectionClosed as error:
-            assert connection is not None
-            self._buried(connection)
-            return loss_of(error)
-        connection.tap.record(Established, seconds=round(time.monotonic() - began, 6))
-        loss = await self._established(connection, hello)
-        self._buried(connection)
-        return loss
+    def down(self, loss: Loss) -> None:
+        """The connection is gone."""
+        self._conversation.down(loss)
 
-    async def _open(self, attempt: int) -> RecordedConnection:
-        connection = await open_connection(
-            self.api.socket_url(self.bot),
-            self.recorder,
-            attempt=attempt,
-            headers=self.api.socket_headers(),
-            max_size=self.rules.max_size,
-            proxy=self._proxy,
-            timeout=self.rules.connect_timeout,
-        )
-        self._connection = connection
-        self._status = msgspec.structs.replace(self._status, connection=connection.tap.id)
-        return connection
+    @property
+    def last_id(self) -> str | None:
+        """The server's id of the last message that was seen."""
+        return self._conversation.last_id
 
-    async def _first_message(self, connection: RecordedConnection) -> Incoming:
-        while True:
-            message = self.profile.read(await connection.recv())
-            if message.kind == "established":
-                return message
-            self._conversation.handle(message, connection.tap.id)
+    # Inside
 
-    async def _give_up(self, connection: RecordedConnection | None, detail: str) -> Loss:
-        if connection is not None:
-            # 4408 as the field uses it: a time-out of the application's own handshake.
-            await close_quietly(connection, 4408, detail[:100])
-            self._buried(connection)
-        self.error = ConnectFailed(
-            f"the backend is not ready: {detail}",
-            target=self.recorder.redactor.text(self.api.base),
-            stage="established",
-            remedy="look at the backend's connect handler; chatkit check says what works",
-        )
-        return Loss(stage="established", error=detail)
+    def _write(self, text: str) -> None:
+        self._line.send(text, self.status.generation)
 
-    def _failed(self, error: ConnectFailed) -> Loss:
-        self.error = error
-        stage: Any = error.stage
-        return Loss(stage=stage, status=error.status, error=error.what, retry_after=error.retry_after)
-
-    async def _established(self, connection: RecordedConnection, hello: Incoming) -> Loss:
-        loop = asyncio.get_running_loop()
-        self._pulse = keepalive.Pulse(established_at=loop.time())
-        self.error = None
-        first_ping = time.time() + self.rules.stabilise
-        self._conversation.bot_name = hello.bot_name or self.bot
-        self._conversation.socket_up(connection)
-        self._set(State.CONNECTED, "", bot=self._conversation.bot_name, first_ping=first_ping)
-        helpers = [
-            self._tasks.spawn(self._keep_alive(connection), "keepalive"),
-            self._tasks.spawn(self._sample(connection), "tcp info"),
-            self._tasks.spawn(self._become_stable(), "stability"),
-        ]
-        try:
-            while True:
-                message = self.profile.read(await connection.recv())
-                self._pulse = msgspec.structs.replace(self._pulse, answered=True)
-                if message.kind == "pong":
-                    self._see_pong(message)
-                self._conversation.handle(message, connection.tap.id)
-        except ConnectionClosed as error:
-            return loss_of(error)
-        finally:
-            for helper in helpers:
-                helper.cancel()
-            self._connection = None
-            self._conversation.socket_down()
-
-    async def _become_stable(self) -> None:
-        await asyncio.sleep(self.rules.stable_after)
-        self._refreshed = False
-        self._set(State.STABLE, "", attempt=0)
-
-    async def _keep_alive(self, connection: RecordedConnection) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            assert self._pulse is not None
-            decided = keepalive.step(self._pulse, loop.time(), self.rules)
-            if decided.action == "wait":
-                await asyncio.sleep(decided.wake_at - loop.time())
-            elif decided.action == "ping":
-                try:
-                    await connection.send(self.profile.ping(datetime.now(UTC).isoformat()))
-                except ConnectionClosed:  # it ended just now; the reader tells how
-                    return
-                self._pulse = msgspec.structs.replace(
-                    self._pulse, pings=self._pulse.pings + 1, last_ping_at=loop.time(), answered=False
-                )
-            else:
-                # The code and words of the library's own keepalive, so that every reader knows them.
-                await close_quietly(connection, 1011, "keepalive ping timeout")
-                return
-
-    async def _sample(self, connection: RecordedConnection) -> None:
-        while True:
-            connection.sample_tcp()
-            await asyncio.sleep(TCP_SAMPLE_INTERVAL)
-
-    def _buried(self, connection: RecordedConnection) -> None:
-        self._connection = None
-        self._ended.append(self.recorder.snapshot().connection(connection.tap.id))
-
-    def _see_pong(self, message: Incoming) -> None:
-        if message.timestamp is not None:
-            with contextlib.suppress(ValueError):
-                sent = datetime.fromisoformat(message.timestamp)
-                self.rtt = max(0.0, (datetime.now(UTC) - sent).total_seconds()) if sent.tzinfo else None
-                self._notify("state")
-
-    # State
-
-    def _set(self, state: State, because: str, **changes: Any) -> None:
-        before = self._status.state
-        if before in (State.CLOSING, State.CLOSED) and state is not State.CLOSED:
-            return
-        since = self._status.since if before is state else time.time()
-        changes.setdefault("retry_at", None)
-        self._status = msgspec.structs.replace(self._status, state=state, because=because, since=since, **changes)
-        if before is not state:
-            self.recorder.record(
-                StateChanged, connection=self._status.connection, state=str(state), because=because[:300]
-            )
-        self._moved.set()
-        self._notify("state")
+    def _health_changed(self) -> None:
+        self._notify("health")
 
     def _notify(self, what: str) -> None:
         for listener in list(self._listeners):
@@ -468,18 +410,37 @@ class ChatClient:
 
     def _crashed(self, error: BaseException) -> None:
         """A task of ours failed: a defect, shown and never silently retried."""
-        self.error = error
-        self._set(State.FAILED, f"chatkit failed: {type(error).__name__}: {error}")
+        self._failure = error
+        self._line.fail(error)
 
     def __repr__(self) -> str:
-        return f"<ChatClient {self.bot!r} at {self.api.base}: {self._status.word}>"
+        return f"<ChatClient {self.bot!r} at {self.api.base}: {self.status.word}>"
 
 
-def loss_of(error: ConnectionClosed) -> Loss:
-    """A library's exception as a :class:`Loss`."""
-    received, sent = error.rcvd, error.sent
-    if received is not None and (error.rcvd_then_sent or sent is None):
-        return Loss(stage="open", code=received.code, error=received.reason)
-    if sent is not None:
-        return Loss(stage="open", code=sent.code, error=sent.reason, by_us=True)
-    return Loss(stage="open", code=1006, error=str(error.__cause__ or ""))
+def make_host(
+    url: str,
+    token: str | Provider | None,
+    refresh_token: str | None,
+    profile: Profile | str | Path | None,
+    policy: str,
+    recorder: Recorder | None,
+    record_to: str | Path | None,
+    proxy: bool,
+) -> Host:
+    """A backend of one's own, with a recorder."""
+    contract = DEFAULT if profile is None else load_profile(profile)
+    rules: Client = preset(policy, contract.client)
+    base_url(url)  # before a recording is begun that would stay behind empty
+    # Not "recorder or": a recorder without events yet has the length 0.
+    recorder = Recorder(record_to, target=url, types=contract.types) if recorder is None else recorder
+    plain, provider = (None, token) if callable(token) else (token, None)
+    return Host(
+        url,
+        profile=contract,
+        rules=rules,
+        recorder=recorder,
+        token=plain,
+        refresh_token=refresh_token,
+        provider=provider,
+        proxy=proxy,
+    )

@@ -1,33 +1,34 @@
-"""The conversation of one client: messages, deliveries, typing. It outlives every connection.
+"""The conversation of one client: what comes in, who types, and what is filled in after a reconnect.
 
-``Conversation`` does what the pure ledger decides: it records the decision, answers whoever waits for a reply, and
-carries messages to the backend. The socket, while there is one, is lent to it by the client.
+``Conversation`` is the port of a link: it outlives every connection. After a reconnect it holds live messages back
+until the gap before them is filled, from the backend's own replay where it offers one, else from the history.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from websockets.exceptions import ConnectionClosed
-
 from chatkit.behaviour import Client
+from chatkit.client.book import Book
 from chatkit.client.connection import RecordedConnection
-from chatkit.client.delivery import Delivery, Reply
-from chatkit.client.http import HttpApi, HttpStatusError
+from chatkit.client.host import Host
+from chatkit.client.sending import Sender
 from chatkit.client.tasks import Tasks
-from chatkit.errors import AuthError, ChatkitError, ConnectFailed, ConnectionEnded, ConnectionLost, InvalidInput
-from chatkit.events import BadMessageReceived, DeliveryChanged, DuplicateSuppressed, GapDetected
-from chatkit.policy.delivery import ChatMessage, DeliveryState, Ledger, Outcome
+from chatkit.errors import ChatkitError
+from chatkit.events import BadMessageReceived, Resumed
+from chatkit.policy.delivery import ChatMessage
+from chatkit.policy.history import merge, read_rows
+from chatkit.policy.reconnect import Loss
 from chatkit.profile import Incoming
-from chatkit.recorder import Recorder
 
-REPLY_GRACE = 5.0
-"""Seconds that an answered message waits for its WebSocket copy before the HTTP reply counts as its answer."""
 TYPING_REPEAT = 1.0
 """Least seconds between two "is typing" messages of ours."""
+HELD_BACK = 500
+"""Live messages that are held back at most while a gap is filled."""
+_HELD = ("reply", "chunk", "message")
+_WHOLE = ("reply", "message")
 
 
 class Conversation:
@@ -35,275 +36,241 @@ class Conversation:
 
     Args:
         bot: the bot's id.
-        api: the HTTP side; it names the profile too.
-        rules: the client's behaviour.
-        recorder: where decisions are recorded.
-        tasks: the owner of deliveries under way.
-        changed: called with ``message`` or ``typing`` after a change.
+        host: the backend.
+        book: the ledger with its listeners.
+        sender: carries our messages; the conversation tells it of the socket.
+        tasks: the owner of what runs beside.
+        write: sends something that may be lost, on the present connection.
+        changed: called with ``message``, ``typing`` or ``resumed`` after a change.
+        shared: whether the socket carries several bots.
     """
 
     def __init__(
         self,
         bot: str,
-        api: HttpApi,
-        rules: Client,
-        recorder: Recorder,
+        host: Host,
+        book: Book,
+        sender: Sender,
         tasks: Tasks,
+        write: Callable[[str], None],
         changed: Callable[[str], None],
+        *,
+        shared: bool,
     ) -> None:
         self.bot = bot
         self.bot_name = bot
         """As the backend gives it, once it is known."""
-        self.api, self.rules, self.profile = api, rules, api.profile
-        self._recorder, self._tasks, self._changed = recorder, tasks, changed
-        via_socket = self.profile.send.via == "websocket"
-        self._ledger = Ledger(show_both=rules.show_http_reply, via_socket=via_socket)
-        self._connection: RecordedConnection | None = None
-        self._replies: dict[str, asyncio.Future[Reply]] = {}
+        self._host, self._api, self._profile, self._recorder = host, host.api, host.profile, host.recorder
+        self._rules: Client = host.rules
+        self._book, self._sender, self._tasks = book, sender, tasks
+        self._write, self._changed, self._shared = write, changed, shared
         self._typing: dict[str, asyncio.TimerHandle] = {}
         self._own_typing: asyncio.TimerHandle | None = None
         self._typing_sent = float("-inf")
-        self._session: str | None = None
-        self._session_lock = asyncio.Lock()
+        self._was_up = False
+        self._held: list[tuple[Incoming, str]] | None = None
+        self._overflowed = False
+        self._filling: asyncio.Task[None] | None = None
+        self._replay: asyncio.Future[tuple[Incoming, int]] | None = None
+        self._last_id: str | None = None
+        self._foreign = False
 
     @property
     def messages(self) -> tuple[ChatMessage, ...]:
         """The conversation as it is shown."""
-        return self._ledger.messages
+        return self._book.ledger.messages
 
     @property
     def typing_users(self) -> tuple[str, ...]:
         """Who types right now; an indicator that is not renewed expires."""
         return tuple(self._typing)
 
+    @property
+    def last_id(self) -> str | None:
+        """The server's id of the last message that came over the socket or from the history."""
+        return self._last_id
+
     # The socket comes and goes
 
-    def socket_up(self, connection: RecordedConnection) -> None:
+    def up(self, connection: RecordedConnection, hello: Incoming) -> None:
         """The socket is live: replies come over it, and typing may go out."""
-        self._connection = connection
+        self.bot_name = hello.bot_name or self.bot_name
+        missing = self._was_up or self._sender.recovered
+        self._was_up = True
+        self._sender.up(connection, hello.capabilities)
+        if missing:
+            self._held, self._overflowed = [], False
+            self._filling = self._tasks.spawn(self._catch_up(connection, hello), "catch up")
 
-    def socket_down(self) -> None:
+    def down(self, loss: Loss) -> None:
         """The socket is gone: HTTP replies that waited for it become messages."""
-        self._connection = None
+        if self._filling is not None:
+            self._filling.cancel()
+            self._filling = None
+        self._let_go()
         for user in list(self._typing):
             self._expire_typing(user)
-        for outcome in self._ledger.socket_down(self._recorder.now()):
-            self._apply(outcome)
+        self._book.apply(self._book.ledger.socket_down(self._book.now()))
+        self._sender.down(loss)
 
     def close(self) -> None:
-        """Nothing more will come; who waits for a reply is told."""
+        """Nothing more will come."""
         for timer in [*self._typing.values(), *([self._own_typing] if self._own_typing else [])]:
             timer.cancel()
-        for key, future in self._replies.items():
-            if not future.done():
-                self._settle_lost(key, future, "the client was closed")
+        self._typing.clear()
 
-    # Ours
+    def heard(self, message: Incoming, connection: str) -> None:
+        """A message of the server came on ``connection``; pongs and the first message are the link's."""
+        if message.kind == "resumed" and self._replay is not None and not self._replay.done():
+            self._replay.set_result((message, len(self._held or [])))
+        elif self._held is not None and message.kind in _HELD:
+            self._held.append((message, connection))
+            if len(self._held) > HELD_BACK:
+                self._overflowed = True
+                self._let_go()
+        else:
+            self._handle(message, connection)
 
-    def send(self, text: str) -> Delivery:
-        """Begins to carry a message; see ``ChatClient.send``."""
-        limit = self.profile.send.max_chars
-        if not text.strip():
-            raise InvalidInput("the message is empty", expected=f"1 to {limit:,} characters")
-        if len(text) > limit:
-            raise InvalidInput(
-                "the message is too long",
-                expected=f"at most {limit:,} characters",
-                got=f"{len(text):,} characters",
-                remedy="split it",
-            )
-        message = self._ledger.sent(text, self._recorder.now(), self._session)
-        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        # A delivery that nobody awaits must not complain about a reply that nobody fetched.
-        future.add_done_callback(lambda done: done.cancelled() or done.exception())
-        self._replies[message.key] = future
-        self._apply(Outcome(message=message))
-        self._stop_typing()
-        self._tasks.spawn(self._deliver(message.key, text), f"delivery {message.key}")
-        return Delivery(message.key, self._ledger, future)
+    def _handle(self, message: Incoming, connection: str) -> None:
+        match message.kind:
+            case "chunk" | "reply" | "message":
+                self._take(message, connection)
+            case "typing":
+                self._see_typing(self._author(message), bool(message.is_typing))
+            case "acked":
+                self._sender.acknowledged(message.acked_id or "")
+            case "invalid" | "unknown" | "error":
+                detail = message.detail or message.kind
+                self._recorder.record(BadMessageReceived, connection=connection, detail=detail[:300])
+
+    def _take(self, message: Incoming, connection: str) -> None:
+        ledger, at, author = self._book.ledger, self._book.now(), self._author(message)
+        self._last_id = message.message_id or self._last_id
+        self._foreign = self._foreign or message.session_id not in (None, self._sender.session)
+        name = self.bot_name if author == "Assistant" else author
+        id, session, text = message.message_id, message.session_id, message.content or ""
+        if message.kind == "chunk":
+            assert id is not None
+            assert message.seq is not None
+            outcome = ledger.chunk(id, message.seq, message.delta or "", session, name, at)
+        elif message.kind == "reply":
+            self._expire_typing(author)
+            known = {"in_reply_to": message.in_reply_to, "timestamp": message.timestamp}
+            outcome = ledger.reply(text, id, session, name, at, **known)
+        else:
+            outcome = ledger.other(text, id, session, author, at, timestamp=message.timestamp)
+        self._book.apply(outcome, connection)
+
+    def _author(self, message: Incoming) -> str:
+        return message.username or ("Assistant" if message.kind in ("reply", "chunk") else "somebody")
+
+    # Filling gaps
+
+    async def history(self) -> list[dict[str, Any]]:
+        """The session's messages as the backend stores them; empty before the first message."""
+        session = self._sender.session
+        return await self._api.history(session) if session else []
+
+    async def poll(self) -> None:
+        """Asks for the history now and then, for a backend whose push is not to be trusted; until cancelled."""
+        while True:
+            await asyncio.sleep(self._rules.history_poll)
+            try:
+                self._merge(await self.history())
+            except ChatkitError as error:
+                self._recorder.record(BadMessageReceived, detail=f"the history could not be read: {error.what}"[:300])
+
+    async def _catch_up(self, connection: RecordedConnection, hello: Incoming) -> None:
+        recovered, replayed, because = False, 0, ""
+        try:
+            if "resume" in hello.capabilities:
+                recovered, replayed, because = await self._ask_replay(connection)
+            elif self._sender.session is not None:
+                replayed, recovered = self._merge(await self.history()), True
+                because = "messages of other sessions with this bot are not in this session's history"
+                because = because if self._foreign else ""
+            elif self._shared and self._last_id is not None:
+                recovered = True  # the server replays by itself, right after the subscription
+            else:
+                because = "there is no session yet whose history could be asked"
+        except (ChatkitError, TimeoutError) as error:
+            because = error.what if isinstance(error, ChatkitError) else "the backend did not answer"
+        if self._overflowed:
+            because = f"more than {HELD_BACK} live messages came meanwhile and were shown at once"
+        self._let_go()
+        self._recorder.record(
+            Resumed,
+            connection=connection.tap.id,
+            bot=self.bot,
+            recovered=recovered,
+            replayed=replayed,
+            gap_possible=bool(because),
+            because=because[:300],
+        )
+        self._changed("resumed")
+
+    async def _ask_replay(self, connection: RecordedConnection) -> tuple[bool, int, str]:
+        """The backend sends again what was missed; whether it did, how many, and why a gap is possible."""
+        self._replay = asyncio.get_running_loop().create_future()
+        self._write(self._profile.resume(self._sender.session, self._last_id))
+        async with asyncio.timeout(self._rules.connect_timeout):
+            answer, count = await self._replay
+        again, live = _part(self._held or [], count, answer.replayed or 0)
+        self._held = live
+        shown = self._book.shown
+        for message, where in again:
+            self._handle(message, where)
+        because = "" if answer.complete is not False else "the backend does not remember all that was missed"
+        return True, self._book.shown - shown, because
+
+    def _merge(self, rows: Sequence[dict[str, Any]]) -> int:
+        """Shows what of the history was missing; how many messages."""
+        found = read_rows(rows, self._profile.fields)
+        outcomes = merge(
+            self._book.ledger,
+            found,
+            self._sender.session,
+            self._book.now(),
+            epoch=self._recorder.epoch,
+            ahead=self._api.server_ahead or 0.0,
+            author=self.bot_name,
+        )
+        self._book.apply(outcomes)
+        self._sender.forget_settled()
+        self._last_id = next((row.id for row in reversed(found) if row.id is not None), self._last_id)
+        return sum(outcome.new for outcome in outcomes)
+
+    def _let_go(self) -> None:
+        """Live messages that were held back go on."""
+        held, self._held = self._held or [], None
+        for message, connection in held:
+            self._handle(message, connection)
+
+    # Typing
 
     def typing(self, is_typing: bool = True) -> None:
-        """Says that the user types; taken back by itself. Dropped while the socket is not live."""
+        """Says that the user types; taken back by itself. Coalesced, and dropped while the socket is not live."""
         if not is_typing:
-            self._stop_typing()
+            self.stop_typing()
             return
         loop = asyncio.get_running_loop()
         if self._own_typing is not None:
             self._own_typing.cancel()
         if loop.time() - self._typing_sent >= TYPING_REPEAT:
             self._typing_sent = loop.time()
-            self._write(self.profile.typing(True))
-        self._own_typing = loop.call_later(self.rules.typing_stop, self._stop_typing)
+            self._say_typing(True)
+        self._own_typing = loop.call_later(self._rules.typing_stop, self.stop_typing)
 
-    async def history(self) -> list[dict[str, Any]]:
-        """The session's messages as the backend stores them; empty before the first message."""
-        return await self.api.history(self._session) if self._session else []
-
-    # Theirs
-
-    def handle(self, message: Incoming, connection: str | None) -> None:
-        """A message of the server came on ``connection``; pongs and the first message are the client's."""
-        at = self._recorder.now()
-        author = message.username or ("Assistant" if message.kind in ("reply", "chunk") else "somebody")
-        match message.kind:
-            case "chunk":
-                assert message.message_id is not None
-                assert message.seq is not None
-                assert message.delta is not None
-                name = self.bot_name
-                self._apply(
-                    self._ledger.chunk(message.message_id, message.seq, message.delta, message.session_id, name, at),
-                    message.message_id,
-                    connection,
-                )
-            case "reply":
-                self._expire_typing(author)
-                name = self.bot_name if author == "Assistant" else author
-                self._apply(
-                    self._ledger.reply(message.content or "", message.message_id, message.session_id, name, at),
-                    message.message_id,
-                    connection,
-                )
-            case "message":
-                self._apply(
-                    self._ledger.other(message.content or "", message.message_id, message.session_id, author, at),
-                    message.message_id,
-                    connection,
-                )
-            case "typing":
-                self._see_typing(author, bool(message.is_typing))
-            case "invalid" | "unknown" | "error":
-                detail = message.detail or message.kind
-                self._recorder.record(BadMessageReceived, connection=connection, detail=detail[:300])
-
-    def _apply(self, outcome: Outcome, message_id: str | None = None, connection: str | None = None) -> None:
-        """Records and announces what the ledger decided, and answers those who wait."""
-        if outcome.suppressed is not None:
-            via = "http" if outcome.message is not None and outcome.message.also_via == "http" else "websocket"
-            self._recorder.record(
-                DuplicateSuppressed, connection=connection, key=outcome.suppressed, via=via, message_id=message_id
-            )
-        if outcome.gap is not None:
-            expected, got = outcome.gap
-            self._recorder.record(
-                GapDetected, connection=connection, message_id=message_id or "", expected=expected, got=got
-            )
-        message = outcome.message
-        if outcome.delivery is not None:
-            self._settle(outcome.delivery)
-        elif message is not None and message.via == "local":
-            self._note(message)
-        self._changed("message")
-
-    def _note(self, message: ChatMessage, via: str | None = None) -> None:
-        self._recorder.record(
-            DeliveryChanged, delivery=message.key, state=str(message.state), via=via, because=message.because
-        )
-
-    def _settle(self, key: str) -> None:
-        """Our message has its reply."""
-        future = self._replies.pop(key, None)
-        answer = self._ledger.answer(key)
-        self._note(self._ledger.message(key), answer[1] if answer is not None else None)
-        if future is not None and not future.done() and answer is not None:
-            text, via = answer
-            future.set_result(Reply(text=text, via=via))
-
-    def _settle_lost(self, key: str, future: asyncio.Future[Reply], because: str) -> None:
-        future.set_exception(
-            ConnectionLost(
-                f"the reply did not come: {because}",
-                delivery=key,
-                outcome=str(self._ledger.message(key).state),
-                remedy="look into the history before sending it again",
-            )
-        )
-
-    async def _deliver(self, key: str, text: str) -> None:
-        """Carries one message to the backend and its answer to whoever waits."""
-        try:
-            if self.profile.send.via == "websocket":
-                await self._deliver_socket(key, text)
-            else:
-                await self._deliver_http(key, text)
-        except HttpStatusError as error:
-            self._refuse(key, DeliveryState.REJECTED, error)
-        except (ConnectFailed, ConnectionEnded) as error:
-            # Nothing was written where no TCP connection came about.
-            never = isinstance(error, ConnectionEnded) or error.stage == "tcp"
-            self._refuse(key, DeliveryState.REJECTED if never else DeliveryState.UNKNOWN, error)
-        except AuthError as error:
-            self._refuse(key, DeliveryState.REJECTED, error)
-
-    def _refuse(self, key: str, state: DeliveryState, error: ChatkitError) -> None:
-        self._apply(self._ledger.failed(key, state, error.what))
-        future = self._replies.pop(key, None)
-        if future is None or future.done():
-            return
-        if state is DeliveryState.UNKNOWN:
-            self._settle_lost(key, future, error.what)
-        else:
-            future.set_exception(error)
-
-    async def _deliver_http(self, key: str, text: str) -> None:
-        session = await self._ensure_session()
-        try:
-            reply, found = await self.api.chat(self.bot, text, session)
-        except HttpStatusError as error:
-            # A 401 was refused before it was processed, so sending it again duplicates nothing.
-            if error.status != 401 or not self.api.can_refresh:
-                raise
-            await self.api.refresh()
-            reply, found = await self.api.chat(self.bot, text, session)
-        self._session = found or session
-        for outcome in self._ledger.answered(
-            key, reply, found, self._recorder.now(), live=self._connection is not None
-        ):
-            self._apply(outcome)
-        if key in self._replies:
-            await asyncio.sleep(REPLY_GRACE)
-            self._apply(self._ledger.overdue(key))
-
-    async def _deliver_socket(self, key: str, text: str) -> None:
-        if self._connection is None:
-            raise ConnectionEnded("the socket is not live and this backend takes messages only over it")
-        await self._connection.send(self.profile.message(text, self._session))
-        self._apply(self._ledger.acked(key))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.rules.http_timeout):
-                await asyncio.shield(self._replies[key])
-
-    async def _ensure_session(self) -> str | None:
-        async with self._session_lock:
-            if self._session is None:
-                try:
-                    self._session = await self.api.new_session(self.bot)
-                except HttpStatusError as error:
-                    # A backend without this call starts the session with the first message.
-                    if error.status not in (404, 405):
-                        raise
-                else:
-                    if self._session is not None:
-                        self._write(self.profile.sync(self._session))
-            return self._session
-
-    def _write(self, text: str) -> None:
-        """Sends something that may be lost: dropped while the socket is not live."""
-        if self._connection is not None:
-            self._tasks.spawn(self._write_now(self._connection, text), "write")
-
-    async def _write_now(self, connection: RecordedConnection, text: str) -> None:
-        with contextlib.suppress(ConnectionClosed):
-            await connection.send(text)
-
-    # Typing
-
-    def _stop_typing(self) -> None:
+    def stop_typing(self) -> None:
+        """Takes it back, if it was said."""
         if self._own_typing is not None:
             self._own_typing.cancel()
             self._own_typing = None
             self._typing_sent = float("-inf")
-            self._write(self.profile.typing(False))
+            self._say_typing(False)
+
+    def _say_typing(self, is_typing: bool) -> None:
+        self._write(self._profile.typing(is_typing, self.bot if self._shared else None))
 
     def _see_typing(self, user: str, is_typing: bool) -> None:
         timer = self._typing.pop(user, None)
@@ -311,7 +278,7 @@ class Conversation:
             timer.cancel()
         if is_typing:
             loop = asyncio.get_running_loop()
-            self._typing[user] = loop.call_later(self.rules.typing_expire, self._expire_typing, user)
+            self._typing[user] = loop.call_later(self._rules.typing_expire, self._expire_typing, user)
         self._changed("typing")
 
     def _expire_typing(self, user: str) -> None:
@@ -319,3 +286,16 @@ class Conversation:
         if timer is not None:
             timer.cancel()
             self._changed("typing")
+
+
+def _part(
+    held: list[tuple[Incoming, str]], count: int, replayed: int
+) -> tuple[list[tuple[Incoming, str]], list[tuple[Incoming, str]]]:
+    """What was sent again, and what is live, of messages held back.
+
+    The backend's replay is the last ``replayed`` whole messages of the first ``count``: live ones before it are part of
+    it or later than it.
+    """
+    whole = [n for n, (message, _) in enumerate(held[:count]) if message.kind in _WHOLE]
+    again = set(whole[len(whole) - replayed :]) if replayed else set()
+    return [held[n] for n in sorted(again)], [entry for n, entry in enumerate(held) if n not in again]

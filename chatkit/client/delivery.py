@@ -7,7 +7,8 @@ from collections.abc import Generator
 
 from msgspec import Struct
 
-from chatkit.policy.delivery import ChatMessage, DeliveryState, Ledger
+from chatkit.policy.delivery import ChatMessage, DeliveryState
+from chatkit.policy.ledger import Ledger
 
 
 class Reply(Struct, frozen=True, kw_only=True):
@@ -15,7 +16,7 @@ class Reply(Struct, frozen=True, kw_only=True):
 
     text: str
     via: str
-    """``websocket`` or ``http``: the transport whose copy is the message."""
+    """``websocket``, ``http`` or ``history``: the transport whose copy is the message."""
 
     def __str__(self) -> str:
         return self.text
@@ -24,20 +25,28 @@ class Reply(Struct, frozen=True, kw_only=True):
 class Delivery:
     """One message of ours. ``await delivery`` gives its :class:`Reply`, once, however many copies come.
 
-    Awaiting raises :class:`chatkit.ConnectionLost` when the message's fate is unknown and
-    :class:`chatkit.InvalidInput`-like refusals as the backend gave them; it never waits longer than the HTTP
-    time-out and a short grace for the WebSocket's copy. Cancelling the wait does not take the message back.
+    Awaiting raises :class:`chatkit.errors.ConnectionLost` when the message expired or its fate is unknown, and the
+    backend's refusal where it was refused. It never waits longer than the message may wait for its turn, the time-out
+    of the transport, and a short grace for the WebSocket's copy. Cancelling the wait does not take the message back.
     """
 
     def __init__(self, key: str, ledger: Ledger, done: asyncio.Future[Reply]) -> None:
         self.key = key
         self._ledger = ledger
         self._done = done
+        self._last = ledger.message(key)
 
     @property
     def message(self) -> ChatMessage:
-        """The message as it is shown now."""
-        return self._ledger.message(self.key)
+        """The message as it is shown now, or as it was when the conversation forgot it."""
+        if self._ledger.has(self.key):
+            self._last = self._ledger.message(self.key)
+        return self._last
+
+    @property
+    def id(self) -> str | None:
+        """Our id of the message (``client_message_id``)."""
+        return self.message.client_id
 
     @property
     def state(self) -> DeliveryState:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 from chatkit.behaviour import Client
@@ -21,6 +22,8 @@ class HealthMonitor:
 
     def __init__(self, api: HttpApi, rules: Client, changed: Callable[[], None] = lambda: None) -> None:
         self._api, self._rules, self._changed = api, rules, changed
+        self._asking = asyncio.Lock()
+        self._asked = float("-inf")
         self.status = HealthStatus()
 
     async def run(self) -> None:
@@ -32,8 +35,16 @@ class HealthMonitor:
     async def check(self) -> HealthStatus:
         """One check by the monitor's own method."""
         checked = await self._api.health(self._rules.health_method, self._rules.health_timeout)
+        self._asked = time.monotonic()
         self.status = advance(self.status, checked, self._rules)
         self._changed()
+        return self.status
+
+    async def fresh(self, age: float) -> HealthStatus:
+        """A status that is at most ``age`` seconds old; everybody who asks at one moment shares one check."""
+        async with self._asking:
+            if time.monotonic() - self._asked > age:
+                await self.check()
         return self.status
 
     async def compare(self) -> HealthStatus:

@@ -1,11 +1,11 @@
 """The backend's HTTP side: login, refresh, bots, sessions, chat, history, health; every exchange is recorded.
 
-``HttpApi`` holds the tokens and is the only one that does. They are announced to the recorder's redactor the moment
-they are known, and never appear in an error or an event.
+Its ``credentials`` hold the tokens and are the only ones that do.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import time
@@ -17,10 +17,10 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import httpx
 
+from chatkit.client.credentials import Credentials, Provider
 from chatkit.client.opening import is_loopback, retry_after
 from chatkit.errors import AuthError, ChatkitError, ConnectFailed, InvalidInput
-from chatkit.events import HealthChecked, HttpAnswered, HttpFailed, HttpRequested, TokenChanged
-from chatkit.policy.token import read_claims, token_state
+from chatkit.events import HealthChecked, HttpAnswered, HttpFailed, HttpRequested
 from chatkit.profile import DEFAULT, Profile, dig
 from chatkit.recorder import Recorder
 from chatkit.redact import guard_logs
@@ -38,6 +38,22 @@ class HttpStatusError(ChatkitError):
         self.status, self.retry_after = status, retry_after
 
 
+class Writing:
+    """How far a request got: whether any of it may have reached the server, and when all of it was handed over."""
+
+    def __init__(self) -> None:
+        self.began = False
+        self.over = asyncio.Event()
+        """Set once the request is written, or will not be."""
+
+    async def see(self, what: str, info: Mapping[str, Any]) -> None:
+        """httpcore's trace: https://www.encode.io/httpcore/extensions/#trace."""
+        if what.endswith("send_request_headers.started"):
+            self.began = True
+        elif what.endswith("send_request_body.complete"):
+            self.over.set()
+
+
 class HttpApi:
     """One backend's HTTP API.
 
@@ -47,6 +63,7 @@ class HttpApi:
         recorder: where exchanges are recorded.
         token: access token.
         refresh_token: what gets another one.
+        provider: asked for an access token whenever one is needed.
         proxy: whether proxies of the environment are used; never for loopback addresses.
 
     Use it as an async context manager, or call :meth:`aclose`. Cancelling a call closes its HTTP connection; whether
@@ -61,13 +78,12 @@ class HttpApi:
         profile: Profile = DEFAULT,
         token: str | None = None,
         refresh_token: str | None = None,
+        provider: Provider | None = None,
         proxy: bool = True,
     ) -> None:
         self.base = base_url(url)
         self.profile = profile
         self._recorder = recorder
-        self._token: str | None = None
-        self._refresh: str | None = None
         self._exchanges = itertools.count(1)
         self.server_ahead: float | None = None
         """Seconds that the server's clock is ahead of ours, by the last ``Date`` header, which counts whole seconds."""
@@ -85,11 +101,7 @@ class HttpApi:
                 where="HTTP_PROXY, HTTPS_PROXY, ALL_PROXY",
                 remedy="correct the variable, or go without: --no-proxy (proxy=False in Python)",
             ) from None
-        if token:
-            self._keep(token, refresh_token, "set")
-        elif refresh_token:
-            recorder.redactor.add(refresh_token)
-            self._refresh = refresh_token
+        self.credentials = Credentials(recorder, token, refresh_token, provider)
 
     async def __aenter__(self) -> Self:
         return self
@@ -101,57 +113,44 @@ class HttpApi:
 
     async def aclose(self) -> None:
         """Closes idle HTTP connections."""
+        await self.credentials.close()
         await self._client.aclose()
 
     # Tokens
 
     @property
-    def has_token(self) -> bool:
-        """Whether there is an access token."""
-        return self._token is not None
-
-    @property
-    def can_refresh(self) -> bool:
-        """Whether another token could be had without asking the user."""
-        return self._refresh is not None
-
-    @property
-    def token_claims(self) -> Any:
-        """Times in the access token, ``None`` if it has none; see :func:`chatkit.policy.token.read_claims`."""
-        return read_claims(self._token) if self._token else None
-
-    def reveal_token(self) -> str | None:
-        """The access token itself, for handing it to another part of chatkit; never for showing."""
-        return self._token
-
-    def token_words(self) -> str:
-        """The access token's state in words."""
-        return token_state(self._token, time.time())
+    def token_left(self) -> float | None:
+        """Seconds until the access token expires, by the server's clock where it is known; ``None`` without expiry."""
+        claims = self.credentials.claims
+        if claims is None or claims.exp is None:
+            return None
+        return claims.exp - time.time() - (self.server_ahead or 0.0)
 
     def set_token(self, token: str, refresh_token: str | None = None) -> None:
         """Uses another access token from now on."""
-        self._keep(token, refresh_token or self._refresh, "set")
-
-    def _keep(self, token: str, refresh: str | None, how: str) -> None:
-        self._recorder.redactor.add(token)
-        self._recorder.redactor.add(refresh)
-        self._token, self._refresh = token, refresh
-        claims = read_claims(token)
-        self._recorder.record(TokenChanged, how=how, expires=claims.exp if claims else None)
+        self.credentials.keep(token, refresh_token or self.credentials.refresh_token, "set")
 
     def socket_url(self, bot: str | None) -> str:
         """The WebSocket URL of a bot, or of the notifications for ``None``; carries the token where it belongs."""
         paths = self.profile.paths
         path = paths.notifications_socket if bot is None else paths.chat_socket.format(bot_id=quote(bot, safe=""))
-        url = "ws" + self.base.removeprefix("http") + path
-        if self.profile.auth.socket == "query" and self._token is not None:
-            url += ("&" if "?" in path else "?") + urlencode({self.profile.auth.parameter: self._token})
+        return self._with_token(path)
+
+    def mux_url(self) -> str:
+        """The URL of the one socket for all bots; the profile has to name it."""
+        assert self.profile.paths.mux_socket is not None
+        return self._with_token(self.profile.paths.mux_socket)
+
+    def _with_token(self, path: str) -> str:
+        url, token = "ws" + self.base.removeprefix("http") + path, self.credentials.token
+        if self.profile.auth.socket == "query" and token is not None:
+            url += ("&" if "?" in path else "?") + urlencode({self.profile.auth.parameter: token})
         return url
 
     def socket_headers(self) -> list[tuple[str, str]]:
         """Extra request fields of the upgrade."""
-        if self.profile.auth.socket == "header" and self._token is not None:
-            return [("Authorization", f"Bearer {self._token}")]
+        if self.profile.auth.socket == "header" and self.credentials.token is not None:
+            return [("Authorization", f"Bearer {self.credentials.token}")]
         return []
 
     def bot_path(self, bot: str) -> str:
@@ -172,22 +171,32 @@ class HttpApi:
         body = {"username": user, "password": password}
         await self._fetch_tokens(path, body, "login", "check user name and password")
 
-    async def refresh(self) -> None:
-        """Gets another access token with the refresh token.
+    async def refresh(self, stale: str | None = None) -> None:
+        """Gets another access token; concurrent callers share one attempt. ``stale`` is the token that was refused:
+        where it is not in use any more, nothing is asked.
 
         Raises:
-            AuthError: there is none, or it was refused.
+            AuthError: there is nothing to ask with, or it was refused.
             ConnectFailed: no answer.
         """
-        if self._refresh is None:
+        await self.credentials.renew(self._refresh, stale)
+
+    async def _refresh(self) -> None:
+        token = self.credentials.refresh_token
+        if token is None:
             raise AuthError("there is no refresh token", remedy="log in again, or give a new token")
-        body = {"refresh_token": self._refresh}
-        await self._fetch_tokens(self.profile.paths.refresh, body, "refresh", "log in again")
+        await self._fetch_tokens(self.profile.paths.refresh, {"refresh_token": token}, "refresh", "log in again")
 
     async def _fetch_tokens(self, path: str, body: Mapping[str, str], purpose: str, remedy: str) -> None:
         try:
             answer = await self.call("POST", path, purpose, json=body, bearer=False)
         except HttpStatusError as error:
+            if error.status >= 500 or error.status in (408, 425, 429):
+                # Nobody refused anything: whoever issues tokens cannot do it right now.
+                target = self._recorder.redactor.text(self.base + path)
+                raise ConnectFailed(
+                    f"no token: {error.what}", target=target, stage="token", retry_after=error.retry_after
+                ) from None
             raise AuthError(
                 f"the {purpose} was refused", refused_by=f"POST {path}", got=f"HTTP {error.status}", remedy=remedy
             ) from None
@@ -195,7 +204,8 @@ class HttpApi:
         if not isinstance(token, str):
             raise AuthError(f"the {purpose} brought no access_token", refused_by=f"POST {path}")
         refresh = answer.get("refresh_token")
-        self._keep(token, refresh if isinstance(refresh, str) else self._refresh, purpose)
+        kept = refresh if isinstance(refresh, str) else self.credentials.refresh_token
+        self.credentials.keep(token, kept, purpose)
 
     async def bot(self, bot: str) -> dict[str, Any]:
         """What the backend says of a bot; raises :class:`HttpStatusError` with 401, 403 or 404 where it refuses."""
@@ -218,11 +228,21 @@ class HttpApi:
         answer = await self.call("POST", path, "session", json={"title": title} if title else {})
         return str(answer["id"]) if isinstance(answer, dict) and "id" in answer else None
 
-    async def chat(self, bot: str, text: str, session: str | None) -> tuple[str, str | None]:
-        """Sends a user's message; the reply's text and the session's id."""
+    async def chat(
+        self, bot: str, text: str, session: str | None, client_id: str | None = None, writing: Writing | None = None
+    ) -> tuple[str, str | None]:
+        """Sends a user's message; the reply's text and the session's id.
+
+        Args:
+            bot, text, session: what goes where.
+            client_id: our id of the message, for backends that know what is sent again.
+            writing: is told how far the request got.
+        """
         path = self.profile.paths.chat.format(bot_id=quote(bot, safe=""))
         body = {"message": text} | ({"session_id": session} if session else {})
-        answer = await self.call("POST", path, "chat", json=body, timeout=self.profile.client.http_timeout)
+        body |= {self.profile.send.id_key: client_id} if client_id else {}
+        timeout = self.profile.client.http_timeout
+        answer = await self.call("POST", path, "chat", json=body, timeout=timeout, writing=writing)
         reply = dig(answer, self.profile.fields.http_reply)
         found = dig(answer, self.profile.fields.http_session)
         return str(reply) if reply is not None else "", str(found) if found is not None else session
@@ -262,6 +282,7 @@ class HttpApi:
         json: Any = None,
         bearer: bool = True,
         timeout: float | None = None,
+        writing: Writing | None = None,
     ) -> Any:
         """One exchange, recorded; the decoded JSON of a 2xx answer.
 
@@ -269,7 +290,7 @@ class HttpApi:
             HttpStatusError: another status.
             ConnectFailed: no answer: refused, unreachable, timed out after ``timeout`` seconds.
         """
-        answer = await self.exchange(method, path, purpose, json=json, bearer=bearer, timeout=timeout)
+        answer = await self.exchange(method, path, purpose, json=json, bearer=bearer, timeout=timeout, writing=writing)
         if not answer.is_success:
             raise HttpStatusError(
                 f"the backend answered {purpose} with HTTP {answer.status_code}",
@@ -298,14 +319,18 @@ class HttpApi:
         json: Any = None,
         bearer: bool = True,
         timeout: float | None = None,
+        writing: Writing | None = None,
     ) -> httpx.Response:
         """One exchange, recorded; the answer whatever its status. Raises as :meth:`call` where none comes."""
         exchange = str(next(self._exchanges))
-        headers = {"Authorization": f"Bearer {self._token}"} if bearer and self._token else {}
+        token = self.credentials.token
+        headers = {"Authorization": f"Bearer {token}"} if bearer and token else {}
         common = {"exchange": exchange, "purpose": purpose, "method": method}
         self._recorder.record(HttpRequested, url=self.base + path, **common)
         began = time.monotonic()
         options: dict[str, Any] = {"timeout": timeout} if timeout is not None else {}
+        if writing is not None:
+            options["extensions"] = {"trace": writing.see}
         try:
             response = await self._request(method, path, json=json, headers=headers, **options)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -325,12 +350,17 @@ class HttpApi:
             seconds=round(time.monotonic() - began, 6),
             retry_after=retry_after(response.headers.get("Retry-After")),
             detail=None if response.is_success else self._detail(response),
+            sent=response.extensions["sent"],
+            received=response.extensions["received"],
             **common,
         )
         return response
 
     async def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """A whole answer, not longer than :data:`MAX_BODY`: what a server sends is never taken without a bound."""
+        """A whole answer, not longer than :data:`MAX_BODY`: what a server sends is never taken without a bound.
+
+        Its extensions ``sent`` and ``received`` are bytes on the wire.
+        """
         async with self._client.stream(method, path, **options) as response:
             self._compare_clocks(response.headers.get("Date"))
             body = bytearray()
@@ -340,7 +370,10 @@ class HttpApi:
                     raise httpx.ReadError(f"the answer is longer than {MAX_BODY:,} bytes")
         # The body is decoded already, so the fields that describe its coding no longer hold.
         fields = [(name, value) for name, value in response.headers.multi_items() if name not in _CODING]
-        return httpx.Response(response.status_code, headers=fields, content=bytes(body), request=response.request)
+        bytes_ = {"sent": _bytes_sent(response.request), "received": _bytes_received(response)}
+        return httpx.Response(
+            response.status_code, headers=fields, content=bytes(body), request=response.request, extensions=bytes_
+        )
 
     def _compare_clocks(self, date: str | None) -> None:
         with contextlib.suppress(ValueError, OverflowError):
@@ -355,6 +388,22 @@ class HttpApi:
 
     def _detail(self, response: httpx.Response) -> str | None:
         return self._recorder.redactor.prefix(response.content[:300]).decode("utf-8", "replace").strip() or None
+
+
+def _bytes_sent(request: httpx.Request) -> int:
+    """Bytes of a request as HTTP/1.1 writes it: start line, fields, empty line, body."""
+    start = len(f"{request.method} ") + len(request.url.raw_path) + len(" HTTP/1.1\r\n")
+    return start + _fields(request) + len(request.content)
+
+
+def _bytes_received(response: httpx.Response) -> int:
+    """Bytes of an answer: its head, and its body before it was decompressed; the marks of chunks are not counted."""
+    start = len(f"HTTP/1.1 {response.status_code} {response.reason_phrase}\r\n")
+    return start + _fields(response) + response.num_bytes_downloaded
+
+
+def _fields(message: httpx.Request | httpx.Response) -> int:
+    return sum(len(name) + len(value) + len(": \r\n") for name, value in message.headers.raw) + len("\r\n")
 
 
 def base_url(url: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 
 from chatkit.events import LoopLagged
 from chatkit.recorder import Recorder
@@ -13,18 +14,41 @@ REPORT = 1.0
 """Seconds after which the worst lag is recorded even when it is small."""
 NOTABLE = 0.05
 """A lag of so many seconds is recorded at once."""
+REMEMBERED = 60.0
+"""Seconds for which a notable lag is remembered."""
 
 
-async def watch_loop(recorder: Recorder) -> None:
-    """Records :class:`LoopLagged` until cancelled."""
-    loop = asyncio.get_running_loop()
-    worst, since = 0.0, loop.time()
-    while True:
-        due = loop.time() + TICK
-        await asyncio.sleep(TICK)
-        now = loop.time()
-        lag = max(0.0, now - due)
-        worst = max(worst, lag)
-        if lag >= NOTABLE or now - since >= REPORT:
-            recorder.record(LoopLagged, lag=round(worst, 6))
-            worst, since = 0.0, now
+class LoopWatch:
+    """Watches the loop it runs on.
+
+    Args:
+        recorder: gets :class:`LoopLagged`.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._notable: deque[tuple[float, float]] = deque(maxlen=1000)
+        self.worst = 0.0
+        """The worst lag so far, seconds."""
+
+    def lately(self) -> float:
+        """The worst lag of the last minute, seconds."""
+        since = asyncio.get_running_loop().time() - REMEMBERED
+        return max((lag for at, lag in self._notable if at >= since), default=0.0)
+
+    async def run(self) -> None:
+        """Watches until cancelled."""
+        loop = asyncio.get_running_loop()
+        worst, since = 0.0, loop.time()
+        while True:
+            due = loop.time() + TICK
+            await asyncio.sleep(TICK)
+            now = loop.time()
+            lag = max(0.0, now - due)
+            worst = max(worst, lag)
+            if lag >= NOTABLE:
+                self._notable.append((now, lag))
+                self.worst = max(self.worst, lag)
+            if lag >= NOTABLE or now - since >= REPORT:
+                self._recorder.record(LoopLagged, lag=round(worst, 6))
+                worst, since = 0.0, now

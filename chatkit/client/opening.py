@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.proxy import get_proxy
 from websockets.uri import parse_uri
 
@@ -97,7 +98,8 @@ async def open_connection(
         attempt: retries before this one, for the record.
         headers: extra request fields.
         origin: value of the ``Origin`` header, ``None`` for no such header.
-        compression: ``deflate`` offers permessage-deflate (RFC 7692), ``None`` offers nothing.
+        compression: ``deflate`` offers permessage-deflate (RFC 7692), ``deflate-no-context-takeover`` asks that each
+            message be compressed by itself, ``None`` offers nothing.
         subprotocols: values of ``Sec-WebSocket-Protocol``, preferred first.
         max_size: largest message accepted, bytes; a larger one makes us close with 1009.
         proxy: whether proxies of the environment are used; never for loopback addresses.
@@ -107,13 +109,14 @@ async def open_connection(
         resolver: looks names up.
 
     Raises:
-        InvalidInput: not a WebSocket URL.
+        InvalidInput: not a WebSocket URL, or no such compression.
         ConnectFailed: a step failed; its ``stage`` says which.
 
     Cancelling closes the socket and loses nothing but the connection. The reader is always drained: the library's
     queue is unbounded, because a debugger that stops reading would be the cause.
     """
     check_url(url)
+    compressing = _compressing(compression)
     tap = recorder.wire()
     shown = recorder.redactor.text(url)
     used_proxy = find_proxy(url) if proxy else None
@@ -126,7 +129,6 @@ async def open_connection(
     progress = Attempt(tap)
     options: dict[str, Any] = {
         "origin": origin,
-        "compression": compression,
         "subprotocols": subprotocols,
         "additional_headers": list(headers),
         "max_size": max_size,
@@ -135,6 +137,7 @@ async def open_connection(
         "close_timeout": 2.0,
         "open_timeout": None,
         "proxy": used_proxy,
+        **compressing,
     }
     if ssl_context is not None:
         options["ssl"] = ssl_context
@@ -157,6 +160,21 @@ async def open_connection(
         failure = explain_failure(error, progress.stage, shown, recorder)
         tap.record(AttemptFailed, stage=failure.stage, error=failure.what, status=failure.status)
         raise failure from None
+
+
+def _compressing(compression: str | None) -> dict[str, Any]:
+    """What the library is told."""
+    if compression in (None, "deflate"):
+        return {"compression": compression}
+    if compression != "deflate-no-context-takeover":
+        raise InvalidInput(
+            "no such compression", expected="deflate, deflate-no-context-takeover or None", got=compression
+        )
+    # The same memory as the library takes for "deflate".
+    by_itself = ClientPerMessageDeflateFactory(
+        client_no_context_takeover=True, server_no_context_takeover=True, compress_settings={"memLevel": 5}
+    )
+    return {"compression": None, "extensions": [by_itself]}
 
 
 def check_url(url: str) -> None:

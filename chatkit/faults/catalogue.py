@@ -13,6 +13,9 @@ from typing import Any, Literal
 
 Value = float | int | str
 
+_SENDABLE = ((1000, 1003), (1007, 1014), (3000, 4999))
+"""RFC 6455, section 7.4, and the registry: 1005, 1006 and 1015 never stand in a frame."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
@@ -20,8 +23,8 @@ class Parameter:
 
     name: str
     """The word before ``=``."""
-    type: Literal["float", "int", "text"]
-    """How the text after ``=`` is read."""
+    type: Literal["float", "int", "text", "code"]
+    """How the text after ``=`` is read; ``code`` is a whole number that a close frame may carry."""
     default: Value | None = None
     """The value when the key is absent; ``None`` means the key is required."""
     unit: str = ""
@@ -41,9 +44,17 @@ class Parameter:
             return " or ".join(self.allowed)
         if self.type == "text":
             return "a word of letters, digits, '_', '.' and '-'"
+        if self.type == "code":
+            return "a close code: 1000 to 1003, 1007 to 1014 or 3000 to 4999"
         noun = "a number" if self.type == "float" else "a whole number"
         unit = f" of {'seconds' if self.unit == 's' else self.unit}" if self.unit else ""
         return f"{noun}{unit} from {self.minimum:g} to {self.maximum:g}"
+
+    def permits(self, number: float) -> bool:
+        """Whether a number is one of those that :meth:`expectation` describes."""
+        if self.type == "code":
+            return any(first <= number <= last for first, last in _SENDABLE)
+        return self.minimum <= number <= self.maximum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +102,14 @@ def _placeholder(parameter: Parameter) -> str:
 
 def _seconds(name: str, doc: str, default: float | None = None) -> Parameter:
     return Parameter(name=name, type="float", default=default, unit="s", doc=doc)
+
+
+def _share(doc: str) -> Parameter:
+    return Parameter(name="share", type="float", default=1.0, maximum=1.0, doc=f"{doc}, decided by the seed")
+
+
+def _close_code(doc: str) -> Parameter:
+    return Parameter(name="code", type="code", default=1011, doc=doc)
 
 
 def _choice(name: str, doc: str, *allowed: str) -> Parameter:
@@ -180,15 +199,7 @@ _ENTRIES = (
         id="lost-reply",
         summary="HTTP answers with the reply, chat_response never comes",
         cause="lost-reply",
-        parameters=(
-            Parameter(
-                name="share",
-                type="float",
-                default=1.0,
-                maximum=1.0,
-                doc="share of the replies that are lost, decided by the seed",
-            ),
-        ),
+        parameters=(_share("share of the replies that are lost"),),
     ),
     FaultKind(
         id="invalid-json",
@@ -236,6 +247,56 @@ _ENTRIES = (
         cause="out-of-order",
         parameters=(
             Parameter(name="seq", type="int", default=2, maximum=1e6, doc="the sequence number that is never sent"),
+        ),
+    ),
+    FaultKind(
+        id="black-hole",
+        summary="the path of a connection is dead: nothing arrives, nothing is acknowledged, nothing is refused",
+        cause="nat-timeout",
+        parameters=(
+            _seconds("after", "time from the opening to the hole"),
+            _seconds("duration", "time until the path is whole again, 0 for never", 0.0),
+        ),
+    ),
+    FaultKind(
+        id="stall",
+        summary="the whole server stands still once: sockets, API and health are mute together",
+        cause="server-blocked-loop",
+        parameters=(
+            _seconds("after", "time from the start of the server to the stall"),
+            _seconds("duration", "time that it stands still"),
+        ),
+    ),
+    FaultKind(
+        id="accept-then-close",
+        summary="the upgrade works, connection_established comes, then the server closes at once",
+        cause="server-error",
+        parameters=(_close_code("code of the close frame"), _share("share of the connections that are closed")),
+    ),
+    FaultKind(
+        id="error-on-text",
+        summary="the handler fails on every chat message that holds a word: HTTP 500, or a close on the socket",
+        cause="server-error",
+        parameters=(
+            Parameter(name="text", type="text", doc="the word"),
+            _close_code("code of the close frame where messages come over the socket"),
+        ),
+    ),
+    FaultKind(
+        id="overload",
+        summary="the upgrade is refused by an HTTP status with Retry-After",
+        cause="rate-limited",
+        parameters=(
+            _choice("status", "the status", "503", "429"),
+            Parameter(
+                name="retry_after",
+                type="float",
+                default=5.0,
+                unit="s",
+                maximum=1e12,
+                doc="what Retry-After says; the fault itself does not end with it",
+            ),
+            _share("share of the upgrades that are refused"),
         ),
     ),
 )

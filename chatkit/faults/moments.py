@@ -64,6 +64,13 @@ class Sending:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Saying:
+    """A user's chat message is about to be taken, over HTTP or over the socket."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Replying:
     """A bot is about to work on a message."""
 
@@ -76,7 +83,7 @@ class Woke:
     """The ``key`` of that action."""
 
 
-Moment = Started | Asked | Opened | Received | Sent | Sending | Replying | Woke
+Moment = Started | Asked | Opened | Received | Sent | Sending | Saying | Replying | Woke
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,9 +107,11 @@ class CloseWith:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refuse:
-    """Answer with this HTTP status instead of what was asked for."""
+    """Answer with this HTTP status instead of what was asked for; to a chat message: do not take it."""
 
     status: int
+    retry_after: float | None = None
+    """Seconds for the header ``Retry-After``; ``None`` for no header."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +156,22 @@ class Crash:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BlackHole:
+    """Let nothing through on this TCP connection, in either direction, and tell nobody."""
+
+    seconds: float
+    """Seconds until the path is whole again; 0 for never."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stall:
+    """Block the server's event loop."""
+
+    seconds: float
+    """For how long."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wake:
     """Tell the plan :class:`Woke` with this key."""
 
@@ -156,4 +181,4 @@ class Wake:
     """Filled in by the plan."""
 
 
-Action = Abort | CloseWith | Refuse | Delay | Drop | Duplicate | Inject | Crash | Wake
+Action = Abort | CloseWith | Refuse | Delay | Drop | Duplicate | Inject | Crash | BlackHole | Stall | Wake

@@ -157,8 +157,7 @@ def _number(parameter: Parameter, text: str) -> float | int | None:
         number = float(text) if parameter.type == "float" else int(text)
     except ValueError:
         return None
-    ok = math.isfinite(number) and parameter.minimum <= number <= parameter.maximum
-    return number if ok else None
+    return number if math.isfinite(number) and parameter.permits(number) else None
 
 
 def _hint(word: str, known: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ from chatkit.faults.moments import (
     Abort,
     Action,
     Asked,
+    BlackHole,
     CloseWith,
     Crash,
     Delay,
@@ -26,8 +27,10 @@ from chatkit.faults.moments import (
     Received,
     Refuse,
     Replying,
+    Saying,
     Sending,
     Sent,
+    Stall,
     Started,
     Wake,
     Woke,
@@ -195,6 +198,55 @@ def chunk_gap(fault: Fault, memory: Memory, moment: Moment, now: float, chance: 
     return memory, (Drop(),) if _sends(moment, "chat_response_chunk", fault.whole("seq")) else ()
 
 
+def black_hole(fault: Fault, memory: Memory, moment: Moment, now: float, chance: Chance) -> Answer:
+    """Once per connection; healing is the business of who holds the socket."""
+    match moment:
+        case Opened():
+            return replace(memory, opened=now), (Wake(after=fault.seconds("after")),)
+        case Woke() if memory.opened is not None and not memory.done:
+            return replace(memory, done=True), (BlackHole(seconds=fault.seconds("duration")),)
+    return memory, ()
+
+
+def stall(fault: Fault, memory: Memory, moment: Moment, now: float, chance: Chance) -> Answer:
+    """Once per start of the server."""
+    match moment:
+        case Started() if not memory.done:
+            return memory, (Wake(after=fault.seconds("after")),)
+        case Woke() if not memory.done:
+            return replace(memory, done=True), (Stall(seconds=fault.seconds("duration")),)
+    return memory, ()
+
+
+def accept_then_close(fault: Fault, memory: Memory, moment: Moment, now: float, chance: Chance) -> Answer:
+    """After the first message, which is connection_established; one draw per connection."""
+    match moment:
+        case Opened():
+            return replace(memory, opened=now), ()
+        case Sent(kind="data") if memory.opened is not None and not memory.done:
+            struck = chance(0) < fault.seconds("share")
+            close = CloseWith(code=fault.whole("code"), reason="internal error")
+            return replace(memory, done=True), (close,) if struck else ()
+    return memory, ()
+
+
+def error_on_text(fault: Fault, memory: Memory, moment: Moment, now: float, chance: Chance) -> Answer:
+    """Both answers at once: HTTP has use for the status only, a socket for the close."""
+    match moment:
+        case Saying(text=text) if fault.word("text") in text:
+            return memory, (Refuse(status=500), CloseWith(code=fault.whole("code"), reason="internal error"))
+    return memory, ()
+
+
+def overload(fault: Fault, memory: Memory, moment: Moment, now: float, chance: Chance) -> Answer:
+    """Each upgrade is one draw."""
+    if moment != Asked(what="upgrade"):
+        return memory, ()
+    refuse = Refuse(status=fault.whole("status"), retry_after=fault.seconds("retry_after"))
+    struck = chance(memory.draws) < fault.seconds("share")
+    return replace(memory, draws=memory.draws + 1), (refuse,) if struck else ()
+
+
 def counts(what: str, moment: Received | Sent) -> bool:
     """Whether this frame is activity, seen from the client: ``inbound`` is what the server sends."""
     match what:
@@ -255,6 +307,11 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "server-error": server_error,
         "no-pong": no_pong,
         "chunk-gap": chunk_gap,
+        "black-hole": black_hole,
+        "stall": stall,
+        "accept-then-close": accept_then_close,
+        "error-on-text": error_on_text,
+        "overload": overload,
     }
 )
 """The rule of every id of the catalogue."""

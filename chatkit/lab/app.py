@@ -15,15 +15,15 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.requests import HTTPConnection
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
-from chatkit.faults.moments import Asked
+from chatkit.faults.moments import Asked, Saying
 from chatkit.lab import conversation
 from chatkit.lab.backend import Backend, log
 from chatkit.lab.bots import Bot
 from chatkit.lab.runner import refusal
+from chatkit.lab.sockets import mux_router
 from chatkit.lab.sockets import router as sockets
-from chatkit.lab.store import Session
 from chatkit.lab.tokens import TokenRefused
 from chatkit.lab.users import USERS, User
 
@@ -54,6 +54,8 @@ class Chat(BaseModel):
 
     message: str = Field(min_length=1, max_length=10_000)
     session_id: str | None = None
+    client_message_id: Any = None
+    """Ignored, whatever it is, unless the lab is idempotent."""
 
 
 def build_app(backend: Backend) -> FastAPI:
@@ -63,6 +65,8 @@ def build_app(backend: Backend) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _unprocessable)
     app.include_router(router)
     app.include_router(sockets)
+    if "mux" in backend.capabilities:
+        app.include_router(mux_router)
     return app
 
 
@@ -149,13 +153,20 @@ async def new_session(
 
 @router.post("/api/conversations/bots/{bot_id}/chat")
 async def chat(body: Chat, bot: PermittedBot, user: Caller, backend: TheBackend) -> dict[str, Any]:
-    """One message; the response waits for the bot."""
+    """One message; the response waits for the bot, which goes on when nobody waits for the response any more."""
+    client_id = _client_id(backend, body.client_message_id)
     wait = backend.rate.take(user.name, time.monotonic())
     if wait > 0:
         raise HTTPException(429, "too many messages", headers={"Retry-After": str(math.ceil(wait))})
-    session = _session(backend, bot, user, body.session_id)
+    broken = refusal(backend.faults.ask(Saying(text=body.message)))
+    if broken:
+        raise HTTPException(broken.status, "internal server error")
+    session = backend.session(bot, body.session_id)
+    if body.session_id is not None and session is None:
+        raise HTTPException(404, "session not found")
+    question = conversation.take(backend, user.name, bot, body.message, session, client_id)
     try:
-        answer = await conversation.answer(backend, user.name, bot, body.message, session)
+        answer = await conversation.answer(backend, question)
     except Exception as error:
         # A bot is somebody's own code: its traceback belongs in the log, not in the server's face.
         log.exception("bot %r failed", bot.id)
@@ -191,13 +202,12 @@ async def connections(backend: TheBackend) -> dict[str, Any]:
     return {"connections": [peer.as_json() for peer in backend.hub.snapshot()]}
 
 
-def _session(backend: Backend, bot: Bot, user: User, session_id: str | None) -> Session:
-    if session_id is None:
-        return conversation.begin(backend, user.name, bot)
-    session = backend.store.session(session_id)
-    if session is None or session.bot_id != bot.id:
-        raise HTTPException(404, "session not found")
-    return session
+def _client_id(backend: Backend, value: object) -> str | None:
+    try:
+        return backend.client_id(value)
+    except ValidationError as wrong:
+        place = {"loc": ("body", "client_message_id")}
+        raise RequestValidationError([{**fault, **place} for fault in wrong.errors()]) from None
 
 
 def _tokens(backend: Backend, user: str) -> dict[str, str]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Protocol
+
+from pydantic import Field, TypeAdapter
 
 from chatkit.errors import InvalidInput
 from chatkit.faults.moments import Drop, Duplicate, Sending, Started
@@ -14,13 +17,29 @@ from chatkit.faults.plan import FaultPlan
 from chatkit.lab.bots import Bot
 from chatkit.lab.hub import Hub
 from chatkit.lab.messages import Message
+from chatkit.lab.once import Once
+from chatkit.lab.ring import Ring
 from chatkit.lab.runner import Deed, FaultRunner
 from chatkit.lab.stats import Counters, LabStats
-from chatkit.lab.store import Store
+from chatkit.lab.store import Session, Store
 from chatkit.lab.tokens import Claims, Mint, TokenRefused
 from chatkit.lab.users import USERS, User
 
+if TYPE_CHECKING:
+    from chatkit.lab.conversation import Answer
+
 log = logging.getLogger("chatkit.lab")
+
+_CLIENT_ID = TypeAdapter(Annotated[str, Field(strict=True, min_length=1, max_length=200)])
+_REPLAYED = ("chat_response", "chat_message")
+"""What is worth being sent again: not typing, not chunks, whose text the reply repeats."""
+
+
+class Healable(Protocol):
+    """A connection in a black hole."""
+
+    def heal(self) -> None:
+        """Ends it; twice is fine."""
 
 
 class RateLimit:
@@ -52,31 +71,54 @@ class Backend:
         plan: what goes wrong.
         rate: the limit for chat messages.
         reject: whether a bad token is refused ``before`` the upgrade is accepted or closed ``after`` it.
+        capabilities: what it can do beyond the contract.
+        send_via: ``websocket`` takes users' messages over the chat socket as well.
     """
 
-    def __init__(self, *, bots: Mapping[str, Bot], mint: Mint, plan: FaultPlan, rate: RateLimit, reject: str) -> None:
+    def __init__(
+        self,
+        *,
+        bots: Mapping[str, Bot],
+        mint: Mint,
+        plan: FaultPlan,
+        rate: RateLimit,
+        reject: str,
+        capabilities: Sequence[str] = (),
+        send_via: str = "http",
+    ) -> None:
         self.bots = bots
         self.mint = mint
         self.rate = rate
         self.reject = reject
         self.plan = plan
+        self.capabilities = capabilities
+        self.send_via = send_via
         self.hub = Hub()
+        self.once: Once[Answer] = Once()
         self.counters = Counters()
         self.perform: Callable[[Deed], None] = lambda deed: None
+        self.holes: set[Healable] = set()
         self._store: Store | None = None
         self._faults: FaultRunner | None = None
         self._ordinal = 0
+        self._rings: dict[str, Ring] = {}
 
     def open(self, database: str) -> None:
         """Opens the database. Call on the loop's thread."""
         self._store = Store(database)
 
     def close(self) -> None:
-        """Closes the database and forgets pending faults; twice is fine."""
+        """Closes the database, forgets pending faults, heals black holes; twice is fine."""
+        self.heal()
         if self._faults is not None:
             self._faults.close()
         if self._store is not None:
             self._store.close()
+
+    def heal(self) -> None:
+        """Ends every black hole."""
+        for hole in list(self.holes):
+            hole.heal()
 
     @property
     def store(self) -> Store:
@@ -138,6 +180,29 @@ class Backend:
             raise InvalidInput("the lab has no such bot", expected=" or ".join(self.bots), got=bot, where="bot")
         return found
 
+    def permitted(self, user: User, bot_id: object) -> Bot | None:
+        """The bot of that id, if there is one and the user may talk to it."""
+        return self.bots.get(bot_id) if isinstance(bot_id, str) and user.permission is not None else None
+
+    def session(self, bot: Bot, session_id: str | None) -> Session | None:
+        """The conversation of that id with that bot, if there is one."""
+        found = None if session_id is None else self.store.session(session_id)
+        return found if found is not None and found.bot_id == bot.id else None
+
+    def client_id(self, value: object) -> str | None:
+        """The client's own id of a message; ``None`` when it has none, or when that means nothing here.
+
+        Raises:
+            ValidationError: pydantic's: it is no text of 1 to 200 characters.
+        """
+        if value is None or "idempotency" not in self.capabilities:
+            return None
+        return _CLIENT_ID.validate_python(value)
+
+    def ring(self, bot_id: str) -> Ring:
+        """The last messages of a bot; it stays empty unless the lab can resume."""
+        return self._rings.setdefault(bot_id, Ring())
+
     def broadcast(self, bot_id: str, message: Message, *, besides: str | None = None) -> None:
         """To everybody on the bot, as far as the faults permit."""
         data = message["data"]
@@ -145,8 +210,26 @@ class Backend:
         actions = self.faults.tell(moment)
         if Drop() in actions:
             return
+        self._keep(bot_id, message, besides)
         for _ in range(1 + actions.count(Duplicate())):
             self.hub.broadcast(bot_id, message, besides=besides)
+
+    def push(self, bot_id: str | None, message: Message) -> int:
+        """Any message to everybody there (``None``: on the notifications endpoint), whatever the faults say.
+
+        Returns:
+            the number of connections it was posted to.
+        """
+        self._keep(bot_id, message, None)
+        return self.hub.broadcast(bot_id, message)
+
+    def _keep(self, bot_id: str | None, message: Message, besides: str | None) -> None:
+        if bot_id is None or message.get("type") not in _REPLAYED or not {"resume", "mux"} & set(self.capabilities):
+            return
+        # What is pushed may have any shape.
+        data = message.get("data")
+        if isinstance(data, dict) and "message_id" in data:
+            self.ring(bot_id).add(message, besides)
 
     def _do(self, deed: Deed) -> None:
         self.perform(deed)

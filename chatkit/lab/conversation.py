@@ -16,69 +16,71 @@ from chatkit.faults.moments import Replying
 from chatkit.lab import messages
 from chatkit.lab.backend import Backend
 from chatkit.lab.bots import Ask, Bot
+from chatkit.lab.messages import Message
 from chatkit.lab.runner import delay
-from chatkit.lab.store import Session
+from chatkit.lab.store import Session, Stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A user's message that was taken: it stands in the history."""
+
+    user: str
+    bot: Bot
+    message: Stored
+    client_id: str | None
+    """The client's own id of it; ``None`` when it has none, or when that means nothing here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the HTTP response of a chat call says."""
+    """What became of a question."""
 
     text: str
     session_id: str
     seconds: float
-    """How long the bot took."""
+    """From the question to the reply, as the history has them: the same for whoever asks again."""
+    message: Message
+    """The ``chat_response``."""
 
 
-async def answer(backend: Backend, user: str, bot: Bot, text: str, session: Session) -> Answer:
-    """The whole way of one message. Whatever the bot raises comes out; typing ends in any case."""
-    started = time.monotonic()
-    tell(backend, user, bot, text, session)
-    message_id = uuid.uuid4().hex
+def take(
+    backend: Backend, user: str, bot: Bot, text: str, session: Session | None, client_id: str | None = None
+) -> Question:
+    """Stores a user's message and shows it to the collaborators; ``None`` begins a conversation.
 
-    def stream(seq: int, delta: str) -> None:
-        piece = messages.chunk(bot_id=bot.id, message_id=message_id, session_id=session.id, seq=seq, delta=delta)
-        backend.broadcast(bot.id, piece)
-
-    with _typing(backend, bot):
-        await asyncio.sleep(delay(backend.faults.tell(Replying())))
-        reply = await _work(bot, _ask(backend, user, text, session), stream)
-    at = time.time()
-    backend.store.add_message(
-        id=message_id, session_id=session.id, role="assistant", user_id=user, content=reply, at=at
-    )
-    response = messages.chat(
-        "assistant",
-        bot_id=bot.id,
-        message_id=message_id,
-        session_id=session.id,
-        user=user,
-        content=reply,
-        at=at,
-    )
-    backend.broadcast(bot.id, response)
-    return Answer(text=reply, session_id=session.id, seconds=time.monotonic() - started)
+    A message that is there already, by the client's id of it, is neither stored nor shown again: the first one counts,
+    with its text and its conversation.
+    """
+    known = None if client_id is None else backend.store.question(user, bot.id, client_id)
+    message = known or _tell(backend, user, bot, text, session or begin(backend, user, bot), client_id)
+    return Question(user=user, bot=bot, message=message, client_id=client_id)
 
 
-def tell(backend: Backend, user: str, bot: Bot, text: str, session: Session) -> str:
-    """Stores a user's message and shows it to the collaborators; returns its id."""
-    message_id, at = uuid.uuid4().hex, time.time()
-    backend.counters.chats += 1
-    backend.store.add_message(id=message_id, session_id=session.id, role="user", user_id=user, content=text, at=at)
-    message = messages.chat(
-        "user",
-        bot_id=bot.id,
-        message_id=message_id,
-        session_id=session.id,
-        user=user,
-        content=text,
-        at=at,
-    )
-    backend.broadcast(bot.id, message, besides=user)
-    return message_id
+def recall(backend: Backend, question: Question) -> Answer | None:
+    """The answer that a question with an id of the client's has already."""
+    if question.client_id is None:
+        return None
+    reply = backend.store.reply(question.message.session_id, question.user, question.client_id)
+    return None if reply is None else _answer(question, reply)
+
+
+async def answer(backend: Backend, question: Question) -> Answer:
+    """The answer: the one that is there, the one that is being worked on, or a new one.
+
+    Whatever the bot raises comes out, and the question may be asked again; typing ends in any case. Cancelling cancels
+    the bot, unless another request waits for the same answer: that one asks the bot anew.
+    """
+    if question.client_id is None:
+        return await _reply(backend, question)
+    known = recall(backend, question)
+    if known is not None:
+        return known
+    key = (question.user, question.bot.id, question.client_id)
+    return await backend.once.run(key, lambda: _reply(backend, question))
 
 
 def begin(backend: Backend, user: str, bot: Bot, title: str | None = None) -> Session:
@@ -87,9 +89,50 @@ def begin(backend: Backend, user: str, bot: Bot, title: str | None = None) -> Se
     return backend.store.add_session(bot_id=bot.id, user_id=user, title=title, at=time.time())
 
 
-def _ask(backend: Backend, user: str, text: str, session: Session) -> Ask:
+def _tell(backend: Backend, user: str, bot: Bot, text: str, session: Session, client_id: str | None) -> Stored:
+    backend.counters.chats += 1
+    stored = Stored(id=uuid.uuid4().hex, session_id=session.id, content=text, created_at=time.time())
+    backend.store.add_message(stored, role="user", user_id=user, client_message_id=client_id)
+    backend.broadcast(bot.id, messages.chat("user", stored, bot_id=bot.id, user=user), besides=user)
+    return stored
+
+
+async def _reply(backend: Backend, question: Question) -> Answer:
+    bot, session_id, message_id = question.bot, question.message.session_id, uuid.uuid4().hex
+
+    def stream(seq: int, delta: str) -> None:
+        piece = messages.chunk(
+            bot_id=bot.id,
+            message_id=message_id,
+            session_id=session_id,
+            seq=seq,
+            delta=delta,
+            in_reply_to=question.client_id,
+        )
+        backend.broadcast(bot.id, piece)
+
+    with _typing(backend, bot):
+        await asyncio.sleep(delay(backend.faults.tell(Replying())))
+        text = await _work(bot, _ask(backend, question), stream)
+    reply = Stored(id=message_id, session_id=session_id, content=text, created_at=time.time())
+    backend.store.add_message(reply, role="assistant", user_id=question.user, in_reply_to=question.client_id)
+    done = _answer(question, reply)
+    backend.broadcast(bot.id, done.message)
+    return done
+
+
+def _answer(question: Question, reply: Stored) -> Answer:
+    message = messages.chat(
+        "assistant", reply, bot_id=question.bot.id, user=question.user, in_reply_to=question.client_id
+    )
+    seconds = max(0.0, reply.created_at - question.message.created_at)
+    return Answer(text=reply.content, session_id=reply.session_id, seconds=seconds, message=message)
+
+
+def _ask(backend: Backend, question: Question) -> Ask:
     seed = f"{backend.plan.seed}/ask/{backend.counters.chats}"
-    return Ask(text=text, user=user, session_id=session.id, random=random.Random(seed))
+    message = question.message
+    return Ask(text=message.content, user=question.user, session_id=message.session_id, random=random.Random(seed))
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,32 +21,53 @@ class Peer:
     Args:
         connection_id: as in ``connection_established``.
         user: who it belongs to.
-        bot_id: the bot; ``None`` on the notifications endpoint.
+        bot_id: the bot; ``None`` on the other endpoints.
         opened_at: Unix time in seconds.
         drop: ends the connection without close frame; called when the reader is too slow.
+        mux: it carries the bots that it subscribes to, none at first.
     """
 
     def __init__(
-        self, *, connection_id: str, user: str, bot_id: str | None, opened_at: float, drop: Callable[[], None]
+        self,
+        *,
+        connection_id: str,
+        user: str,
+        bot_id: str | None,
+        opened_at: float,
+        drop: Callable[[], None],
+        mux: bool = False,
     ) -> None:
         self.connection_id = connection_id
         self.user = user
         self.bot_id = bot_id
         self.opened_at = opened_at
+        self.mux = mux
+        self.subscriptions: dict[str, int] = {}
+        """On a mux connection: its bots, each with the generation of the subscription."""
         self._drop = drop
-        self._outbox: asyncio.Queue[str] = asyncio.Queue(OUTBOX_LIMIT)
+        self._outbox: asyncio.Queue[tuple[str, ...]] = asyncio.Queue(OUTBOX_LIMIT)
+        self._next: deque[str] = deque()
 
-    def post(self, message: Message) -> None:
-        """Queues a message; the order of posting is the order on the wire."""
+    def post(self, *messages: Message) -> None:
+        """Queues messages; the order of posting is the order on the wire.
+
+        What is posted together counts as one towards the limit: a replay is long, and its reader is not slow.
+        """
         try:
             # ASCII on the wire: a lone surrogate in a user's text survives as an escape.
-            self._outbox.put_nowait(json.dumps(message))
+            self._outbox.put_nowait(tuple(map(json.dumps, messages)))
         except asyncio.QueueFull:
             self._drop()
 
     async def next_text(self) -> str:
         """The next message to write; cancelling loses nothing."""
-        return await self._outbox.get()
+        while not self._next:
+            self._next.extend(await self._outbox.get())
+        return self._next.popleft()
+
+    def hears(self, bot_id: str | None) -> bool:
+        """Whether it gets what is broadcast there; ``None`` is the notifications endpoint."""
+        return bot_id in self.subscriptions if self.mux else bot_id == self.bot_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,15 +79,18 @@ class PeerInfo:
     bot_id: str | None
     opened_at: float
     """Unix time in seconds."""
+    subscriptions: tuple[str, ...] | None = None
+    """The bots of a mux connection; ``None`` on the other endpoints."""
 
     def as_json(self) -> dict[str, Any]:
         """The shape of ``/api/ws/connections``."""
-        return {
+        peer = {
             "connection_id": self.connection_id,
             "user_id": self.user,
             "bot_id": self.bot_id,
             "connected_at": iso(self.opened_at),
         }
+        return peer if self.subscriptions is None else peer | {"subscriptions": list(self.subscriptions)}
 
 
 class Hub:
@@ -100,8 +124,10 @@ class Hub:
         return len(peers)
 
     def stats(self) -> dict[str, Any]:
-        """The shape of ``/api/ws/stats``."""
+        """The shape of ``/api/ws/stats``; a mux connection is one connection and any number of subscriptions."""
         bots = Counter(peer.bot_id for peer in self._peers.values() if peer.bot_id is not None)
+        for peer in self._peers.values():
+            bots.update(peer.subscriptions)
         users = {peer.user for peer in self._peers.values()}
         return {
             "total_connections": len(self._peers),
@@ -113,9 +139,15 @@ class Hub:
         """Who is connected, oldest first; safe from any thread."""
         # list() of a dict's values is one step under the interpreter's lock.
         return tuple(
-            PeerInfo(connection_id=p.connection_id, user=p.user, bot_id=p.bot_id, opened_at=p.opened_at)
+            PeerInfo(
+                connection_id=p.connection_id,
+                user=p.user,
+                bot_id=p.bot_id,
+                opened_at=p.opened_at,
+                subscriptions=tuple(p.subscriptions) if p.mux else None,
+            )
             for p in list(self._peers.values())
         )
 
     def _on(self, bot_id: str | None) -> Iterator[Peer]:
-        return (peer for peer in list(self._peers.values()) if peer.bot_id == bot_id)
+        return (peer for peer in list(self._peers.values()) if peer.hears(bot_id))

@@ -6,6 +6,7 @@ live here. A plan's view of the connection (``Line.faults``) reaches the endpoin
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -13,18 +14,17 @@ import socket
 import struct
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
 
-from chatkit.faults.moments import Abort, CloseWith, Drop, FrameKind, How, Inject, Received, Sent
+from chatkit.faults.moments import Abort, BlackHole, CloseWith, Drop, FrameKind, How, Inject, Received, Sent
+from chatkit.lab.hole import HeldTransport, Hole
 from chatkit.lab.runner import Deed, FaultRunner
 
 if TYPE_CHECKING:
-    import asyncio
-
     from uvicorn._types import ASGISendEvent
     from websockets.frames import Frame
     from websockets.http11 import Request
@@ -76,6 +76,10 @@ class LabProtocol(WebSocketsSansIOProtocol):
         self.close_timeout = _CLOSE_TIMEOUT
         self.logger = _log
         self.conn.logger, self.conn.debug = _log, False
+        self._hole: Hole | None = None
+        self._healing: asyncio.TimerHandle | None = None
+        self._passable = asyncio.Event()
+        self._passable.set()
         backend.counters.attempts += 1
 
     # What is seen
@@ -118,6 +122,7 @@ class LabProtocol(WebSocketsSansIOProtocol):
         self.faults.tell(Sent(kind="protocol-ping"))
 
     async def send(self, message: ASGISendEvent) -> None:
+        await self._passable.wait()
         if self.handshake_complete and (self.close_sent or self.transport.is_closing()):
             # A fault ended the connection behind the application's back: for it the client is gone.
             raise ClientDisconnected
@@ -127,6 +132,7 @@ class LabProtocol(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.faults.close()
+        self._passable.set()
         super().connection_lost(exc)
 
     # What is done
@@ -140,6 +146,8 @@ class LabProtocol(WebSocketsSansIOProtocol):
                 self.close_with(code, reason)
             case Inject():
                 self.inject(deed.text())
+            case BlackHole(seconds=seconds):
+                self.fall_silent(seconds)
 
     def drop(self) -> None:
         """Ends the connection without a close frame, by RST."""
@@ -174,6 +182,29 @@ class LabProtocol(WebSocketsSansIOProtocol):
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.faults.tell(Sent(kind="data"))
 
+    def fall_silent(self, seconds: float) -> None:
+        """Puts the connection into a black hole for that time, 0 for ever; in one already it does nothing."""
+        if self._hole is not None or self.transport.is_closing():
+            return
+        self._hole = Hole(self.transport.get_extra_info("socket"))
+        self.backend.holes.add(self)
+        self.transport = cast("asyncio.Transport", HeldTransport(self.transport))
+        self._passable.clear()
+        if seconds > 0:
+            self._healing = self.loop.call_later(seconds, self.heal)
+
+    def heal(self) -> None:
+        """Ends the black hole: what was held back goes out, an end that was hidden shows; twice is fine."""
+        if self._hole is None:
+            return
+        if self._healing is not None:
+            self._healing.cancel()
+        self._hole.close()
+        self._hole = None
+        self.backend.holes.discard(self)
+        self.transport = cast("HeldTransport", self.transport).release()
+        self._passable.set()
+
     def shutdown(self) -> None:
         """Orderly end with the server: close 1012."""
         if not self.transport.is_closing():
@@ -184,8 +215,11 @@ def abort_transport(transport: asyncio.Transport, how: How) -> None:
     """Ends a TCP connection at once, unsent data included.
 
     With ``rst`` a zero linger time makes the kernel send RST. With ``fin`` the FIN is sent first: otherwise
-    unread input would turn the end into an RST (RFC 2525, section 2.17).
+    unread input would turn the end into an RST (RFC 2525, section 2.17). In a black hole neither is sent.
     """
+    if isinstance(transport, HeldTransport):
+        transport.abort()
+        return
     sock = transport.get_extra_info("socket")
     with suppress(OSError):
         if how == "rst":

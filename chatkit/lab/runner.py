@@ -5,10 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from chatkit.faults.moments import Abort, Action, CloseWith, Crash, Delay, Inject, Moment, Refuse, Wake, Woke
+from chatkit.faults.moments import (
+    Abort,
+    Action,
+    BlackHole,
+    CloseWith,
+    Crash,
+    Delay,
+    Inject,
+    Moment,
+    Refuse,
+    Stall,
+    Wake,
+    Woke,
+)
 from chatkit.faults.plan import FaultPlan
 
-Deed = Abort | CloseWith | Inject | Crash
+Deed = Abort | CloseWith | Inject | BlackHole | Crash | Stall
 """The actions that somebody with hands must perform."""
 
 
@@ -56,7 +69,7 @@ class FaultRunner:
                 self._later(after, lambda: self.tell(Woke(key=key)))
             case Abort(after=after) | CloseWith(after=after):
                 self._later(after, lambda: self._do(action))
-            case Inject() | Crash():
+            case Inject() | BlackHole() | Crash() | Stall():
                 self._later(0.0, lambda: self._do(action))
 
     def _do(self, deed: Deed) -> None:

@@ -11,12 +11,14 @@ from enum import Enum
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
-from chatkit.errors import LabError
+from chatkit.errors import InvalidInput, LabError
 from chatkit.faults.parse import Fault
 from chatkit.faults.plan import FaultPlan
 from chatkit.lab import conversation, messages
 from chatkit.lab.backend import Backend, RateLimit
 from chatkit.lab.bots import Bot, BotInfo, choose_bots
+from chatkit.lab.capabilities import choose_capabilities
+from chatkit.lab.hole import check_holes
 from chatkit.lab.listener import check_loopback
 from chatkit.lab.serving import Serving
 from chatkit.lab.stats import LabStats
@@ -25,6 +27,9 @@ from chatkit.lab.tokens import Mint
 from chatkit.lab.users import PASSWORD
 
 T = TypeVar("T")
+
+_PATIENCE = 10.0
+"""Seconds that a call from another thread waits for the lab's loop."""
 
 
 class LabState(Enum):
@@ -63,10 +68,12 @@ class LabServer:
         reject: bad tokens and missing permissions are refused ``"before"`` the upgrade is accepted (HTTP
             403), or closed with 4001 or 4003 ``"after"`` it.
         secret: signs the tokens, at least 32 bytes; ``None`` for a random one.
+        capabilities: what the lab can do beyond the contract, and announces: ``idempotency``, ``resume``, ``mux``.
+        send_via: with ``"websocket"`` users' messages may come over the chat socket as well.
 
     Raises:
-        LabError: the host is not loopback.
-        InvalidInput: a fault, a bot or the secret cannot be used.
+        LabError: the host is not loopback, or this system cannot do a fault.
+        InvalidInput: a fault, a bot, a capability or the secret cannot be used.
     """
 
     user = "ada"
@@ -92,15 +99,22 @@ class LabServer:
         rate_window: float = 60.0,
         reject: Literal["before", "after"] = "before",
         secret: str | None = None,
+        capabilities: Iterable[str] = (),
+        send_via: Literal["http", "websocket"] = "http",
     ) -> None:
         check_loopback(host, i_know)
+        _check_way(send_via)
+        plan = FaultPlan(faults, seed)
+        check_holes(plan.faults)
         self._database = database
         self._backend = Backend(
             bots=choose_bots(bots),
             mint=Mint(secret, access_ttl=access_ttl, refresh_ttl=refresh_ttl),
-            plan=FaultPlan(faults, seed),
+            plan=plan,
             rate=RateLimit(rate_limit, rate_window),
             reject=reject,
+            capabilities=choose_capabilities(capabilities),
+            send_via=send_via,
         )
         self._serving = Serving(
             self._backend,
@@ -117,6 +131,7 @@ class LabServer:
 
     async def __aenter__(self) -> Self:
         self._must_be(LabState.NEW)
+        _check_stalls(self.faults)
         await self._open()
         return self
 
@@ -148,6 +163,7 @@ class LabServer:
     def close(self) -> None:
         """Stops a lab that :meth:`start` started; connections get close 1012. Twice is fine."""
         if self._thread is not None:
+            self._serving.wake()
             self._thread.stop()
             self._thread = None
             atexit.unregister(self.close)
@@ -192,6 +208,11 @@ class LabServer:
         return tuple(self._backend.plan.faults)
 
     @property
+    def capabilities(self) -> tuple[str, ...]:
+        """What it can do beyond the contract."""
+        return tuple(self._backend.capabilities)
+
+    @property
     def stats(self) -> LabStats:
         """What the lab saw so far; safe from any thread."""
         return self._backend.stats()
@@ -207,7 +228,7 @@ class LabServer:
 
     def ready(self) -> dict[str, Any]:
         """The ready line of ``chatkit lab``: the one place that shows the password and a token."""
-        return {
+        line = {
             "ready": True,
             "url": self.url,
             "ws_url": self.ws_url,
@@ -217,6 +238,7 @@ class LabServer:
             "token": self.token,
             "faults": [str(fault) for fault in self.faults],
         }
+        return line | ({"capabilities": list(self.capabilities)} if self.capabilities else {})
 
     def __repr__(self) -> str:
         place = self.url if self.state is LabState.RUNNING else self.state.value
@@ -233,6 +255,32 @@ class LabServer:
         cells = "".join(f"<br>{name}: {html.escape(text)}" for name, text in rows.items())
         return f"<div><b>chatkit lab</b> {html.escape(place)}{cells}</div>"
 
+    # What it keeps, from any thread
+
+    def sessions(self) -> list[dict[str, Any]]:
+        """All conversations, oldest first, each in the shape of the HTTP API.
+
+        Raises:
+            LabError: the lab does not run.
+        """
+        self._must_be(LabState.RUNNING)
+        return self._now(lambda: [session.as_json() for session in self._backend.store.sessions()])
+
+    def history(self, session_id: str) -> list[dict[str, Any]]:
+        """The messages that are stored of a conversation, oldest first, in the shape of the HTTP API.
+
+        Raises:
+            LabError: there is no such conversation, or the lab does not run.
+        """
+
+        def read() -> list[dict[str, Any]]:
+            if self._backend.store.session(session_id) is None:
+                raise LabError("there is no such conversation", got=session_id)
+            return self._backend.store.history(session_id)
+
+        self._must_be(LabState.RUNNING)
+        return self._now(read)
+
     # What one can do to it while it runs, from any thread
 
     def set_faults(self, faults: Iterable[str | Fault]) -> None:
@@ -240,8 +288,12 @@ class LabServer:
 
         Raises:
             InvalidInput: a text that is no fault; the old ones stay.
+            LabError: this system, or a lab on your own loop, cannot do one of them; the old ones stay.
         """
         wanted = FaultPlan(faults).faults
+        check_holes(wanted)
+        if self._loop is not None and self._thread is None:
+            _check_stalls(wanted)
         self._now(lambda: self._backend.set_faults(wanted))
 
     def cut(self, how: Literal["fin", "rst", "close"] = "fin", *, code: int = 1012, reason: str = "") -> None:
@@ -274,12 +326,10 @@ class LabServer:
             known = self._backend.store.session(session_id) if session_id else None
             if session_id and known is None:
                 raise LabError("there is no such conversation", got=session_id)
-            session = known or conversation.begin(self._backend, user, found)
+            question = conversation.take(self._backend, user, found, text, known)
             if answer:
-                await conversation.answer(self._backend, user, found, text, session)
-            else:
-                conversation.tell(self._backend, user, found, text, session)
-            return session.id
+                await conversation.answer(self._backend, question)
+            return question.message.session_id
 
         return await self._there(speak)
 
@@ -302,7 +352,7 @@ class LabServer:
 
         async def send() -> int:
             bot_id = None if bot is None else self._backend.bot(bot).id
-            return self._backend.hub.broadcast(bot_id, message)
+            return self._backend.push(bot_id, message)
 
         return await self._there(send)
 
@@ -314,13 +364,10 @@ class LabServer:
             return await action()
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(action(), loop))
 
-    def _now(self, action: Callable[[], None]) -> None:
-        if self.state is LabState.NEW:
-            action()
-        elif self._running_loop() is _current_loop():
-            action()
-        else:
-            _call(self._running_loop(), action)
+    def _now(self, action: Callable[[], T]) -> T:
+        if self.state is LabState.NEW or self._running_loop() is _current_loop():
+            return action()
+        return _call(self._running_loop(), action)
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         self._must_be(LabState.RUNNING)
@@ -345,8 +392,31 @@ def _current_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def _call(loop: asyncio.AbstractEventLoop, action: Callable[[], None]) -> None:
-    async def run() -> None:
-        action()
+def _call(loop: asyncio.AbstractEventLoop, action: Callable[[], T]) -> T:
+    async def run() -> T:
+        return action()
 
-    asyncio.run_coroutine_threadsafe(run(), loop).result(timeout=10)
+    called = asyncio.run_coroutine_threadsafe(run(), loop)
+    try:
+        return called.result(timeout=_PATIENCE)
+    except TimeoutError:
+        called.cancel()
+        raise LabError("the lab does not answer", remedy="wait until its stall is over, or close() it") from None
+
+
+def _check_way(send_via: str) -> None:
+    if send_via not in ("http", "websocket"):
+        raise InvalidInput(
+            "users' messages cannot come that way", expected="http or websocket", got=send_via, where="send_via"
+        )
+
+
+def _check_stalls(faults: Iterable[Fault]) -> None:
+    stalls = [fault for fault in faults if fault.id == "stall"]
+    if stalls:
+        raise LabError(
+            "a stall would block your own loop",
+            expected="a lab on a thread of its own",
+            where=f"fault {str(stalls[0])!r}",
+            remedy="use `with` or start() instead of `async with`",
+        )

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from email.utils import formatdate
 from functools import partial
 from typing import Any, cast
@@ -17,7 +19,7 @@ from typing import Any, cast
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from chatkit.faults.moments import Crash, How
+from chatkit.faults.moments import Crash, How, Stall
 from chatkit.lab.app import build_app
 from chatkit.lab.backend import Backend
 from chatkit.lab.listener import address_of, bind
@@ -26,6 +28,10 @@ from chatkit.lab.runner import Deed
 
 GRACE = 0.5
 """Seconds that connections and bots have to end by themselves when the lab closes."""
+
+_TURNS = 5
+"""Turns of the loop from a connection that was accepted just before the end to the moment when its transport has
+closed its socket, which is a callback after ``connection_lost``."""
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -71,6 +77,7 @@ class Serving:
         self._server: asyncio.Server | None = None
         self._reviving: asyncio.Task[None] | None = None
         self._tick: asyncio.TimerHandle | None = None
+        self._woken = threading.Event()
         self._closing = False
         self._down = False
         self.address = ""
@@ -107,17 +114,20 @@ class Serving:
         if self._reviving is not None:
             self._reviving.cancel()
             await asyncio.wait([self._reviving])
-        self._deafen()
-        for connection in list(self._state.connections):
-            if not connection.transport.is_closing():
-                connection.shutdown()
         try:
+            await self._finish_accepting()
+            self._take_leave()
             await self._settle(GRACE)
         finally:
             # Also when the caller is cancelled meanwhile: nothing stays open.
+            self._deafen()
             self._drop_all("fin")
             self._backend.close()
         await self._settle(GRACE)
+
+    def wake(self) -> None:
+        """Ends a stall, and lets none come any more; safe from any thread."""
+        self._woken.set()
 
     def cut(self, how: How) -> None:
         """Ends every connection without a close frame; the port stays open."""
@@ -132,7 +142,9 @@ class Serving:
                 connection.close_with(code, reason)
 
     def _perform(self, deed: Deed) -> None:
-        if isinstance(deed, Crash) and not self._down and not self._closing:
+        if isinstance(deed, Stall):
+            self._woken.wait(deed.seconds)
+        elif isinstance(deed, Crash) and not self._down and not self._closing:
             self._backend.counters.crashes += 1
             self._down = True
             self._deafen()
@@ -159,6 +171,21 @@ class Serving:
         protocol: asyncio.Protocol = make(config=self._config, server_state=self._state, app_state={})
         return protocol
 
+    def _take_leave(self) -> None:
+        self._deafen()
+        self._backend.heal()
+        for connection in list(self._state.connections):
+            if not connection.transport.is_closing():
+                connection.shutdown()
+
+    async def _finish_accepting(self) -> None:
+        # A connection that asyncio has accepted and not yet made is lost, its socket open, when the server closes
+        # (CPython 3.11: ``Server._attach`` asserts). After a stall there is one for everybody who tried meanwhile.
+        if self._socket is not None:
+            with suppress(NotImplementedError):  # Windows' own loop
+                asyncio.get_running_loop().remove_reader(self._socket)
+        await asyncio.sleep(0)
+
     def _deafen(self) -> None:
         if self._server is not None:
             self._server.close()
@@ -180,7 +207,8 @@ class Serving:
         # uvicorn's sets tell nobody when they shrink.
         while (self._state.connections or self._state.tasks) and loop.time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        await asyncio.sleep(0)  # transports close their sockets in the callback after connection_lost
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
 
     def _stamp(self) -> None:
         date = (b"date", formatdate(time.time(), usegmt=True).encode())

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 import uuid
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+from fastapi.responses import PlainTextResponse
 
 from chatkit.faults.moments import Asked, CloseWith, Drop, Opened, Refuse, Sending
 from chatkit.lab import messages
-from chatkit.lab.backend import Backend, log
+from chatkit.lab.backend import Backend
 from chatkit.lab.bots import Bot
 from chatkit.lab.hub import Peer
+from chatkit.lab.messages import Message
 from chatkit.lab.protocol import Line, line_of
+from chatkit.lab.speaker import Speaker
 from chatkit.lab.tokens import Claims, TokenRefused
 from chatkit.lab.users import User
 
 router = APIRouter()
+mux_router = APIRouter()
+"""Only there when the lab has the capability."""
+
+Endpoint = Literal["chat", "notifications", "mux"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +35,15 @@ class Admission:
 
     user: User
     claims: Claims
+    endpoint: Endpoint
     bot: Bot | None
-    """``None`` on the notifications endpoint."""
+    """``None`` on the endpoints that are not about one bot."""
+
+    def place(self) -> Message:
+        """What the greeting says about the connection."""
+        if self.bot is None:
+            return {"connection_type": self.endpoint}
+        return {"bot_id": self.bot.id, "bot_name": self.bot.name}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,24 +54,34 @@ class Refusal:
     reason: str
     when: Literal["before", "after"]
     """Before the upgrade is accepted (the client sees HTTP 403), or after it."""
+    status: int = 403
+    """The HTTP status when it is before."""
+    retry_after: float | None = None
+    """Seconds for the header ``Retry-After``."""
 
 
 @router.websocket("/api/ws/chat/{bot_id}")
 async def chat(websocket: WebSocket, bot_id: str) -> None:
     """A chat connection."""
-    await _serve(websocket, bot_id)
+    await _serve(websocket, "chat", bot_id)
 
 
 @router.websocket("/api/ws/notifications")
 async def notifications(websocket: WebSocket) -> None:
     """A connection that only hears."""
-    await _serve(websocket, None)
+    await _serve(websocket, "notifications")
 
 
-async def _serve(websocket: WebSocket, bot_id: str | None) -> None:
+@mux_router.websocket("/api/ws/mux")
+async def mux(websocket: WebSocket) -> None:
+    """A connection that subscribes to bots."""
+    await _serve(websocket, "mux")
+
+
+async def _serve(websocket: WebSocket, endpoint: Endpoint, bot_id: str | None = None) -> None:
     backend: Backend = websocket.app.state.backend
     line = line_of(websocket.scope)
-    outcome = _admit(backend, line, websocket.query_params.get("token", ""), bot_id)
+    outcome = _admit(backend, line, websocket.query_params.get("token", ""), endpoint, bot_id)
     if isinstance(outcome, Refusal):
         backend.counters.refused += 1
         await _turn_away(websocket, outcome)
@@ -66,27 +89,36 @@ async def _serve(websocket: WebSocket, bot_id: str | None) -> None:
         await _attend(websocket, backend, line, outcome)
 
 
-def _admit(backend: Backend, line: Line, token: str, bot_id: str | None) -> Admission | Refusal:
+def _admit(backend: Backend, line: Line, token: str, endpoint: Endpoint, bot_id: str | None) -> Admission | Refusal:
     when: Literal["before", "after"] = "after" if backend.reject == "after" else "before"
     for action in line.faults.ask(Asked(what="upgrade")):
         if isinstance(action, Refuse):
-            return Refusal(code=4001, reason="token rejected", when="before")
+            return _refused(action)
         if isinstance(action, CloseWith):
             return Refusal(code=action.code, reason=action.reason, when="after")
     try:
         user, claims = backend.known(token)
     except TokenRefused as refused:
         return Refusal(code=4001, reason=str(refused), when=when)
-    if bot_id is None:
-        return Admission(user=user, claims=claims, bot=None)
-    if bot_id not in backend.bots or user.permission is None:
+    bot = backend.permitted(user, bot_id)
+    if endpoint == "chat" and bot is None:
         return Refusal(code=4003, reason="bot unknown or not permitted", when=when)
-    return Admission(user=user, claims=claims, bot=backend.bots[bot_id])
+    return Admission(user=user, claims=claims, endpoint=endpoint, bot=bot)
+
+
+def _refused(refuse: Refuse) -> Refusal:
+    reason = "token rejected" if refuse.status == 403 else "overloaded"
+    return Refusal(code=4001, reason=reason, when="before", status=refuse.status, retry_after=refuse.retry_after)
 
 
 async def _turn_away(websocket: WebSocket, refusal: Refusal) -> None:
     if refusal.when == "after":
         await websocket.accept()
+    elif refusal.status != 403:
+        # Only a close before the acceptance becomes 403 by itself; other statuses need a response of ours.
+        headers = {} if refusal.retry_after is None else {"Retry-After": f"{refusal.retry_after:.15g}"}
+        await websocket.send_denial_response(PlainTextResponse(refusal.reason, refusal.status, headers))
+        return
     await websocket.close(refusal.code, refusal.reason)
 
 
@@ -98,34 +130,33 @@ async def _attend(websocket: WebSocket, backend: Backend, line: Line, admission:
         bot_id=bot.id if bot else None,
         opened_at=time.time(),
         drop=line.drop,
+        mux=admission.endpoint == "mux",
     )
     await websocket.accept()
     line.faults.tell(Opened(expires_in=admission.claims.expires_at - time.time()))
-    _greet(peer, line, bot)
-    backend.hub.join(peer)
-    backend.counters.opened += 1
-    try:
-        async with asyncio.TaskGroup() as group:
-            writer = group.create_task(_write(websocket, peer), name=f"write {peer.connection_id}")
-            try:
-                await _read(websocket, backend, peer, bot)
-            finally:
-                writer.cancel()
-    finally:
-        backend.hub.leave(peer)
-        backend.counters.ended += 1
+    _greet(peer, line, admission.place(), backend)
+    async with asyncio.TaskGroup() as group:
+        speaker = Speaker(backend, peer=peer, user=admission.user, bot=bot, faults=line.faults, group=group)
+        backend.hub.join(peer)
+        backend.counters.opened += 1
+        writer = group.create_task(_write(websocket, peer), name=f"write {peer.connection_id}")
+        try:
+            await _read(websocket, speaker)
+        finally:
+            # Answers under way go on without it: the group waits for them.
+            writer.cancel()
+            backend.hub.leave(peer)
+            backend.counters.ended += 1
 
 
-def _greet(peer: Peer, line: Line, bot: Bot | None) -> None:
+def _greet(peer: Peer, line: Line, place: Message, backend: Backend) -> None:
     if Drop() in line.faults.tell(Sending(type="connection_established")):
         return
-    greeting = messages.established(
-        user=peer.user,
-        connection_id=peer.connection_id,
-        bot_id=bot.id if bot else None,
-        bot_name=bot.name if bot else None,
+    peer.post(
+        messages.established(
+            user=peer.user, connection_id=peer.connection_id, place=place, capabilities=backend.capabilities
+        )
     )
-    peer.post(greeting)
 
 
 async def _write(websocket: WebSocket, peer: Peer) -> None:
@@ -136,43 +167,9 @@ async def _write(websocket: WebSocket, peer: Peer) -> None:
         return  # the reader hears of it as well and ends the connection's life
 
 
-async def _read(websocket: WebSocket, backend: Backend, peer: Peer, bot: Bot | None) -> None:
+async def _read(websocket: WebSocket, speaker: Speaker) -> None:
     while True:
         event = await websocket.receive()
         if event["type"] == "websocket.disconnect":
             return
-        _handle(backend, peer, bot, event.get("text"))
-
-
-def _handle(backend: Backend, peer: Peer, bot: Bot | None, text: str | None) -> None:
-    try:
-        message = json.loads(text or "")
-        kind, data = message["type"], message.get("data") or {}
-        if not isinstance(kind, str) or not isinstance(data, dict):
-            raise TypeError
-    except (ValueError, RecursionError):
-        peer.post(messages.error("invalid JSON"))
-    except (AttributeError, KeyError, TypeError):
-        peer.post(messages.error("expected an object with a type"))
-    else:
-        _answer(backend, peer, bot, kind, data, message)
-
-
-def _answer(
-    backend: Backend, peer: Peer, bot: Bot | None, kind: str, data: dict[str, Any], message: dict[str, Any]
-) -> None:
-    match kind:
-        case "ping":
-            peer.post(messages.pong(message.get("timestamp")))
-        case "typing" if bot is not None:
-            is_typing = bool(data.get("is_typing"))
-            indicator = messages.typing(
-                bot_id=bot.id, user_id=peer.user, username=peer.user, is_typing=is_typing, at=time.time()
-            )
-            backend.broadcast(bot.id, indicator, besides=peer.user)
-        case "session_sync":
-            synced = messages.session_synced(session_id=data.get("session_id"), bot_id=peer.bot_id, at=time.time())
-            peer.post(synced)
-        case _:
-            backend.counters.ignored += 1
-            log.info("ignored a message of type %.60r", kind)
+        speaker.says(event.get("text"))

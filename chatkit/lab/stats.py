@@ -28,7 +28,7 @@ class Counters:
     ignored: int = 0
     """Messages of unknown type."""
     chats: int = 0
-    """Messages accepted over HTTP."""
+    """Users' messages that were taken; one that is sent again counts once."""
     crashes: int = 0
 
     def snapshot(self, peers: tuple[PeerInfo, ...]) -> LabStats:

@@ -22,9 +22,16 @@ CREATE TABLE IF NOT EXISTS sessions (
 );
 CREATE TABLE IF NOT EXISTS messages (
     id TEXT PRIMARY KEY, session_id TEXT NOT NULL REFERENCES sessions(id), role TEXT NOT NULL,
-    user_id TEXT NOT NULL, content TEXT NOT NULL, created_at REAL NOT NULL
+    user_id TEXT NOT NULL, content TEXT NOT NULL, created_at REAL NOT NULL,
+    client_message_id TEXT, in_reply_to TEXT
 );
 CREATE INDEX IF NOT EXISTS messages_by_session ON messages (session_id);
+"""
+_LATER = ("client_message_id", "in_reply_to")
+"""Columns of ``messages`` that files of older labs lack."""
+_BY_CLIENT_ID = """
+CREATE INDEX IF NOT EXISTS messages_by_client_id ON messages (client_message_id) WHERE client_message_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS messages_by_reply ON messages (in_reply_to) WHERE in_reply_to IS NOT NULL;
 """
 
 
@@ -44,6 +51,17 @@ class Session:
         return asdict(self) | {"created_at": iso(self.created_at)}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """One message of a history."""
+
+    id: str
+    session_id: str
+    content: str
+    created_at: float
+    """Unix time in seconds."""
+
+
 class Store:
     """One database; open and use it on one thread.
 
@@ -58,6 +76,8 @@ class Store:
         try:
             self._db = sqlite3.connect(path, isolation_level=None)
             self._db.executescript(_SCHEMA)
+            self._add_columns()
+            self._db.executescript(_BY_CLIENT_ID)
         except sqlite3.Error as error:
             raise LabError(
                 f"the lab cannot use its database: {error}",
@@ -80,18 +100,79 @@ class Store:
         row = self._db.execute(
             "SELECT id, bot_id, user_id, title, created_at FROM sessions WHERE id = ?", (id,)
         ).fetchone()
-        if row is None:
-            return None
-        return Session(id=row[0], bot_id=row[1], user_id=row[2], title=row[3], created_at=row[4])
+        return None if row is None else _session(row)
 
-    def add_message(self, *, id: str, session_id: str, role: str, user_id: str, content: str, at: float) -> None:
-        """Appends to a history."""
-        self._db.execute("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?)", (id, session_id, role, user_id, content, at))
+    def sessions(self) -> list[Session]:
+        """All conversations, oldest first."""
+        rows = self._db.execute("SELECT id, bot_id, user_id, title, created_at FROM sessions ORDER BY rowid")
+        return [_session(row) for row in rows]
+
+    def add_message(
+        self,
+        message: Stored,
+        *,
+        role: str,
+        user_id: str,
+        client_message_id: str | None = None,
+        in_reply_to: str | None = None,
+    ) -> None:
+        """Appends to a history; a reply belongs to the user who asked."""
+        self._db.execute(
+            "INSERT INTO messages (id, session_id, role, user_id, content, created_at, client_message_id, in_reply_to)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                message.id,
+                message.session_id,
+                role,
+                user_id,
+                message.content,
+                message.created_at,
+                client_message_id,
+                in_reply_to,
+            ),
+        )
+
+    def question(self, user_id: str, bot_id: str, client_message_id: str) -> Stored | None:
+        """A user's message to a bot by the client's own id of it."""
+        row = self._db.execute(
+            "SELECT m.id, m.session_id, m.content, m.created_at FROM messages m JOIN sessions s ON s.id = m.session_id"
+            " WHERE m.client_message_id = ? AND m.user_id = ? AND s.bot_id = ?",
+            (client_message_id, user_id, bot_id),
+        ).fetchone()
+        return None if row is None else Stored(id=row[0], session_id=row[1], content=row[2], created_at=row[3])
+
+    def reply(self, session_id: str, user_id: str, in_reply_to: str) -> Stored | None:
+        """What the assistant said to that."""
+        row = self._db.execute(
+            "SELECT id, session_id, content, created_at FROM messages"
+            " WHERE in_reply_to = ? AND session_id = ? AND user_id = ?",
+            (in_reply_to, session_id, user_id),
+        ).fetchone()
+        return None if row is None else Stored(id=row[0], session_id=row[1], content=row[2], created_at=row[3])
 
     def history(self, session_id: str) -> list[dict[str, Any]]:
         """The messages of a conversation, oldest first, in the shape of the HTTP API."""
         rows = self._db.execute(
-            "SELECT id, role, content, created_at FROM messages WHERE session_id = ? ORDER BY rowid",
+            "SELECT id, role, content, created_at, client_message_id, in_reply_to FROM messages"
+            " WHERE session_id = ? ORDER BY rowid",
             (session_id,),
         )
-        return [{"id": r[0], "role": r[1], "content": r[2], "created_at": iso(r[3])} for r in rows]
+        return [_history_row(*row) for row in rows]
+
+    def _add_columns(self) -> None:
+        there = {row[1] for row in self._db.execute("PRAGMA table_info(messages)")}
+        for column in _LATER:
+            if column not in there:
+                self._db.execute(f"ALTER TABLE messages ADD COLUMN {column} TEXT")
+
+
+def _session(row: tuple[Any, ...]) -> Session:
+    return Session(id=row[0], bot_id=row[1], user_id=row[2], title=row[3], created_at=row[4])
+
+
+def _history_row(
+    id: str, role: str, content: str, at: float, client_message_id: str | None, in_reply_to: str | None
+) -> dict[str, Any]:
+    row = {"id": id, "role": role, "content": content, "created_at": iso(at)}
+    row |= {} if client_message_id is None else {"client_message_id": client_message_id}
+    return row | ({} if in_reply_to is None else {"in_reply_to": in_reply_to})

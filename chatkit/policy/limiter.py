@@ -36,6 +36,11 @@ class Limiter:
         """An attempt starts without a booking, or earlier than it was booked for."""
         self._last = max(self._last, now)
 
+    def busy(self, now: float) -> bool:
+        """Whether others wait for their turn: who comes new then waits as well."""
+        self._forget(now)
+        return bool(self._booked)
+
     def _forget(self, now: float) -> None:
         past = [taken for taken in self._booked if taken <= now]
         if past:

@@ -226,9 +226,9 @@ class Preflight:
         bot = await self._sheet.line("bot")
 
         async def line() -> Line:
-            if not api.has_token:
+            if api.credentials.token is None:
                 return judge.no_token(bot.status, bot.details.get("http_status"))
-            return judge.token(api.token_claims, now=time.time(), ahead=api.server_ahead)
+            return judge.token(api.credentials.claims, now=time.time(), ahead=api.server_ahead)
 
         await self._sheet.step("token", line)
 
@@ -246,7 +246,7 @@ class Preflight:
             body = None
         name = body.get("name") if isinstance(body, dict) else None
         shown = name[:60] if isinstance(name, str) else None
-        return judge.bot(answer, shown, is_json=isinstance(body, dict), has_token=api.has_token)
+        return judge.bot(answer, shown, is_json=isinstance(body, dict), has_token=api.credentials.token is not None)
 
     # The socket
 

@@ -11,11 +11,10 @@ from datetime import UTC, datetime
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 
-from chatkit.client.chat import loss_of
 from chatkit.client.connection import RecordedConnection
 from chatkit.client.http import HttpApi
 from chatkit.client.opening import open_connection
-from chatkit.policy.reconnect import Loss
+from chatkit.policy.reconnect import Loss, loss_of
 from chatkit.preflight import judge
 from chatkit.preflight.judge import Line, ms
 from chatkit.recorder import Recorder
@@ -144,8 +143,8 @@ class Talk:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.5):
                 await connection.wait_closed()
-        trace = self._recorder.snapshot().select(connection=connection.tap.id)
-        return judge.ended(loss, f"the connection ended: {trace.connections[0].ending}")
+        ending = self._recorder.connection(connection.tap.id).ending
+        return judge.ended(loss, f"the connection ended: {ending}")
 
 
 def _loss(connection: RecordedConnection) -> Loss:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chatkit import display
+from chatkit.saving import Saving
 from chatkit.trace import Trace
+from chatkit.traffic import Traffic
 
 if TYPE_CHECKING:
     from chatkit.policy.storm import Storm
@@ -35,7 +37,21 @@ def _storm_html(storm: Storm) -> str:
     return paragraph(storm)
 
 
+def _traffic(traffic: Traffic) -> str:
+    from chatkit.views.traffic import traffic_table
+
+    return traffic_table(traffic)
+
+
+def _saving(saving: Saving) -> str:
+    from chatkit.views.traffic import saving_table
+
+    return saving_table(saving)
+
+
 display.register("trace", "timeline", _timeline)
 display.register("trace", "html", _html)
 display.register("storm", "plot", _storm_plot)
 display.register("storm", "html", _storm_html)
+display.register("traffic", "html", _traffic)
+display.register("saving", "html", _saving)

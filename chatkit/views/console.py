@@ -165,8 +165,11 @@ def _message(message: ChatMessage, facts: Facts) -> dict[str, Any]:
     }
 
 
+_BAD = (DeliveryState.REJECTED, DeliveryState.EXPIRED, DeliveryState.UNKNOWN, "interrupted")
+
+
 def _message_tone(message: ChatMessage) -> str:
-    if message.state in (DeliveryState.REJECTED, DeliveryState.UNKNOWN, "interrupted") or message.gap:
+    if message.state in _BAD or message.gap:
         return "bad"
     return "typing" if message.state == "streaming" else "plain"
 
@@ -175,13 +178,15 @@ def _mine(message: ChatMessage, facts: Facts) -> str:
     transport = "over HTTP" if facts.send_via == "http" else "live"
     sent = f"sent {transport} {_clock(message, facts)} ✓"
     match message.state:
+        case DeliveryState.QUEUED:
+            return f"waits: {message.because or 'nothing carries it right now'}"
         case DeliveryState.WRITTEN:
             return f"sending {transport}…"
         case DeliveryState.ACKED:
             return f"{sent}   waiting for the reply"
         case DeliveryState.REPLIED:
             return f"{sent}   {message.because or 'replied'}"
-        case DeliveryState.REJECTED:
+        case DeliveryState.REJECTED | DeliveryState.EXPIRED:
             return f"not sent: {message.because}"
         case _:
             return f"unknown whether it arrived: {message.because}"

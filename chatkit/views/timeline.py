@@ -98,7 +98,7 @@ class TimelineBuilder:
         )
 
     def extend(self, trace: Trace) -> Delta:
-        """Adds the events that follow those read so far (``recorder.snapshot(len(builder))``); what they changed."""
+        """Adds the events that follow those read so far; what they changed."""
         before = self.cursor
         if len(trace):
             self._epoch = trace.epoch

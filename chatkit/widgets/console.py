@@ -85,7 +85,7 @@ class Console(ipywidgets.VBox):  # type: ignore[misc]
         user: str | None = None,
         password: str | None = None,
         profile: Profile | str | Path | None = None,
-        policy: str = "incident",
+        policy: str = "default",
         record_to: str | Path | None = None,
     ) -> None:
         url, bots, lab_user, lab_password = _describe(source)
@@ -220,7 +220,7 @@ class Console(ipywidgets.VBox):  # type: ignore[misc]
         self.panel.checks = {"lines": [], "running": True}
         credentials = dict(self._credentials)
         if self._chat is not None:
-            credentials = {"token": self._chat.client.api.reveal_token(), "user": None, "password": None}
+            credentials = {"token": self._chat.client.api.credentials.token, "user": None, "password": None}
         url, bot = str(content.get("url", "")), str(content.get("bot", ""))
         try:
             report = await check(url, bot=bot, **credentials, profile=self._options["profile"], on_check=show)  # type: ignore[arg-type]
@@ -249,7 +249,7 @@ class Console(ipywidgets.VBox):  # type: ignore[misc]
 
     def _facts(self, chat: BackgroundChat) -> Facts:
         client = chat.client
-        claims = client.api.token_claims
+        claims = client.api.credentials.claims
         return Facts(
             status=client.status,
             explanation=client.explain(),
@@ -260,7 +260,7 @@ class Console(ipywidgets.VBox):  # type: ignore[misc]
             rtt=client.rtt,
             lag=self._latest_lag(chat),
             expires=claims.exp if claims is not None else None,
-            has_token=client.api.has_token,
+            has_token=client.api.credentials.token is not None,
             epoch=client.recorder.epoch,
             now=time.time(),
             send_via=client.profile.send.via,
@@ -269,7 +269,7 @@ class Console(ipywidgets.VBox):  # type: ignore[misc]
     def _latest_lag(self, chat: BackgroundChat) -> float | None:
         """The last loop lag recorded; looks only at what is new since the last push."""
         news = chat.recorder.snapshot(self._lag_seen)
-        self._lag_seen += len(news)
+        self._lag_seen = int(news[-1].id) + 1 if len(news) else self._lag_seen
         lags = news.select(kinds={"LoopLagged"})
         if len(lags):
             last = lags[-1]

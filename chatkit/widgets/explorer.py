@@ -69,7 +69,6 @@ class TimelineExplorer(anywidget.AnyWidget):
             raise InvalidInput("nothing to explore", expected="a Trace or a Recorder", got=type(source).__name__)
         if align not in (None, "open"):
             raise InvalidInput("no such alignment", expected='None or "open"', got=align)
-        self._source = source
         self._feed = Feed(source, _sender(weakref.ref(self)), stabilise)
         block = self._feed.first_block()
         super().__init__(block=block, align=align or "", clock=clock, zone=zone or "")
@@ -80,8 +79,7 @@ class TimelineExplorer(anywidget.AnyWidget):
     @property
     def selection(self) -> Trace:
         """The selected events."""
-        trace = self._source if isinstance(self._source, Trace) else self._source.snapshot()
-        return trace.where(self.rows)
+        return self._feed.pick(self.rows)
 
     def close(self) -> None:
         """Stops following the recorder and takes the window away."""
@@ -108,8 +106,7 @@ class TimelineExplorer(anywidget.AnyWidget):
 
     @traitlets.observe("selected")
     def _selected_changed(self, change: Any) -> None:
-        trace = self._source if isinstance(self._source, Trace) else self._source.snapshot()
-        rows = [trace.index(id) for id in change["new"]]
+        rows = [self._feed.row(id) for id in change["new"]]
         if rows != self.rows:
             self.rows = rows
 

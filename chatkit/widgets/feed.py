@@ -10,8 +10,10 @@ from __future__ import annotations
 import bisect
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 
+from chatkit.errors import InvalidInput
 from chatkit.events import KIND_CODE, RecordingEnded
 from chatkit.recorder import Recorder
 from chatkit.trace import Trace
@@ -46,6 +48,7 @@ class Feed:
         self._lock = threading.RLock()
         self._parts: list[Trace] = []
         self._starts: list[int] = []
+        self._seen = 0
         self._receivers: dict[str, Flow] = {}
         self._wake = threading.Event()
         self._closed = False
@@ -85,6 +88,25 @@ class Feed:
                 raise IndexError(f"no event {row}: there are {len(self._builder):,}")
             n = bisect.bisect_right(self._starts, row) - 1
             return self._parts[n], row - self._starts[n]
+
+    def row(self, id: str) -> int:
+        """The place of the event with this id in the layout; what has come since the last look is looked at.
+
+        Raises:
+            InvalidInput: there is no such event.
+        """
+        with self._lock:
+            self._pull()
+            for start, part in zip(self._starts, self._parts, strict=True):
+                with suppress(InvalidInput):
+                    return start + part.index(id)
+        raise InvalidInput("no such event", expected="an id of the timeline", got=id)
+
+    def pick(self, rows: Iterable[int]) -> Trace:
+        """The events at these places, in order, as a trace: also those that a bounded recording has dropped since."""
+        with self._lock:
+            found = [self.find(row) for row in sorted(set(rows))]
+            return Trace.of((part[place] for part, place in found), self._parts[0].header)
 
     # Receivers
 
@@ -174,7 +196,7 @@ class Feed:
 
     def _pull(self) -> None:
         if self._recorder is not None and not self._closed:
-            self._take(self._recorder.snapshot(len(self._builder)))
+            self._take(self._recorder.snapshot(self._seen))
 
     def _take(self, part: Trace) -> None:
         if len(part) or not self._parts:
@@ -182,3 +204,6 @@ class Feed:
             self._parts.append(part)
             self._builder.extend(part)
             self._ended = bool(len(part)) and int(part.kind[-1]) == _ENDED
+        if self._recorder is not None and len(part):
+            # Not the number of rows: a bounded recording may have dropped some before they were seen.
+            self._seen = int(part[-1].id) + 1

@@ -43,13 +43,3 @@ def split_head(data: bytes) -> tuple[Head, bytes] | None:
             raise ValueError(f"not an HTTP field: {line[:80]!r}")
         headers.append((name.strip(), value.strip()))
     return Head((first[0], first[1], first[2] if len(first) > 2 else ""), headers), data[end + 4 :]
-
-
-def deflate_parameters(extensions: str | None) -> dict[str, str | None] | None:
-    """Parameters of permessage-deflate in a ``Sec-WebSocket-Extensions`` value (RFC 7692), ``None`` if not there."""
-    for offer in (extensions or "").split(","):
-        name, *parameters = [part.strip() for part in offer.split(";")]
-        if name == "permessage-deflate":
-            pairs = [parameter.partition("=") for parameter in parameters]
-            return {key.strip(): value.strip().strip('"') if equals else None for key, equals, value in pairs}
-    return None

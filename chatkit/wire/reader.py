@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from chatkit.deflate import deflate_parameters
 from chatkit.events import (
     CloseReceived,
     CloseSent,
@@ -25,7 +26,7 @@ from chatkit.events import (
 )
 from chatkit.redact import Redactor
 from chatkit.wire.frames import CLOSE, OPCODES, PING, PONG, TEXT, Frame, FrameParser, Message, Violation
-from chatkit.wire.handshake import Head, deflate_parameters, split_head
+from chatkit.wire.handshake import Head, split_head
 
 KEEP = 65536
 """Bytes of a message that are kept whole; longer ones leave their beginning and a digest."""

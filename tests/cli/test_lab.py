@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -62,6 +63,20 @@ def test_sigterm_is_an_orderly_end() -> None:
     assert "Traceback" not in err
 
 
+def test_capabilities_are_chosen_and_a_lab_that_stalls_hears_ctrl_c() -> None:
+    """The ready line has them; the stall is only over with the process."""
+    arguments = ("--capability", "resume", "--capability", "idempotency", "--fault", "stall:after=0.2,duration=3600")
+    with running(*arguments) as (lab, ready):
+        assert ready["capabilities"] == ["idempotency", "resume"]
+        time.sleep(0.3)
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.get(f"{ready['url']}/health", trust_env=False, timeout=0.3)
+        lab.send_signal(signal.SIGINT)
+        _, err = lab.communicate(timeout=10)
+    assert lab.returncode == 130
+    assert "Traceback" not in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "fragment"),
     [
@@ -70,6 +85,7 @@ def test_sigterm_is_an_orderly_end() -> None:
         (["--host", "0.0.0.0"], "--i-know"),
         (["--port", "70000"], "no port"),
         (["--port", "-1"], "no port"),
+        (["--capability", "telepathy"], "no such capability"),
     ],
 )
 def test_what_cannot_work(arguments, fragment, capsys) -> None:

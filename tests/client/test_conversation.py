@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from chatkit.client import conversation
+from chatkit.behaviour import Row
 from chatkit.errors import ConnectionLost, InvalidInput
 from chatkit.events import DeliveryChanged, DuplicateSuppressed, FrameReceived, FrameSent, GapDetected
 from chatkit.lab import Bot, Storyteller
@@ -32,7 +32,7 @@ async def test_a_question_and_its_answer(lab, chat) -> None:
     assert said(client) == [("user", "hello"), ("assistant", "hello")]
     assert delivery.state == "replied"
     states = [event.state for event in client.trace if isinstance(event, DeliveryChanged)]
-    assert (states[0], states[-1]) == ("written", "replied")
+    assert [states[0], states[1], states[-1]] == ["queued", "written", "replied"]
     assert sum(isinstance(event, DuplicateSuppressed) for event in client.trace) == 1
     assert client.messages[1].author == "Echo"
 
@@ -59,21 +59,21 @@ async def test_every_response_sent_twice(lab, chat) -> None:
     assert said(client) == [("user", "hello"), ("assistant", "hello")]
 
 
-async def test_a_reply_that_never_comes_over_the_websocket(lab, chat, monkeypatch: pytest.MonkeyPatch) -> None:
-    """lost-reply: the answer is given by HTTP after a grace, and the message says so."""
-    monkeypatch.setattr(conversation, "REPLY_GRACE", 2 * TICK)
-    client = await chat(await lab("lost-reply"))
+async def test_a_reply_that_never_comes_over_the_websocket(lab, chat) -> None:
+    """lost-reply: the HTTP copy is shown after a grace, and the message says so."""
+    client = await chat(await lab("lost-reply"), rules={"reply_grace": 2 * TICK})
     delivery = client.send("hello")
     reply = await delivery
     assert (reply.text, reply.via) == ("hello", "http")
-    assert "not seen on the WebSocket" in delivery.message.because
+    await until(lambda: "not seen on the WebSocket" in delivery.message.because)
+    assert said(client) == [("user", "hello"), ("assistant", "hello")]
     assert client.status.live
 
 
 async def test_while_the_socket_is_down_http_carries_the_chat(lab, chat) -> None:
     """The reply becomes the message; the backend's copy went nowhere."""
     house = await lab()
-    client = await chat(house, rules={"abnormal_delay": 60.0})
+    client = await chat(house, rules={"rows": (Row(close=1006, action="reconnect", least=1200),)})
     house.cut("rst")
     await client.wait(lambda status: status.state is State.BACKOFF)
     reply = await client.send("hello")
@@ -134,7 +134,7 @@ async def test_a_gap_in_a_stream(lab, chat) -> None:
 async def test_a_stream_that_is_cut(lab, chat) -> None:
     """Completed by the HTTP answer; nothing is shown twice."""
     house = await lab(bots=[Storyteller(duration=10 * TICK)])
-    client = await chat(house, bot="storyteller", rules={"abnormal_delay": 40 * TICK})
+    client = await chat(house, bot="storyteller", rules={"rows": (Row(close=1006, action="reconnect", least=40),)})
     delivery = client.send("tell me")
     await until(lambda: len(client.messages) > 1 and client.messages[1].chunks > 3)
     house.cut("fin")
@@ -156,14 +156,15 @@ async def test_collaborators(lab, chat) -> None:
 
 
 async def test_rate_limited(lab, chat) -> None:
-    """429: rejected, with the reason; nothing was processed."""
-    client = await chat(await lab(rate_limit=1))
+    """429: it was not processed, so it waits as long as the backend asks, and goes out once."""
+    house = await lab(rate_limit=1, rate_window=1.0)
+    client = await chat(house)
     await client.send("one")
     delivery = client.send("two")
-    with pytest.raises(Exception, match="HTTP 429") as refused:
-        await delivery
-    assert refused.value.retry_after is not None
-    assert (delivery.state, "429" in delivery.message.because) == ("rejected", True)
+    await until(lambda: "429" in delivery.message.because)
+    assert delivery.state == "queued"
+    assert (await delivery).text == "two"
+    assert house.stats.chats == 2
 
 
 async def test_a_connection_that_breaks_between_question_and_answer(chat) -> None:
@@ -185,12 +186,15 @@ async def test_a_connection_that_breaks_between_question_and_answer(chat) -> Non
 
 
 async def test_nothing_was_written_where_nobody_listens(chat, unused_tcp_port) -> None:
-    """REJECTED: it certainly did not arrive."""
+    """It certainly did not arrive: it waits, and expires with a word."""
     client = await chat(f"http://127.0.0.1:{unused_tcp_port}", token="opaque", live=False)
-    delivery = client.send("hello")
-    with pytest.raises(Exception, match="no answer"):
+    delivery = client.send("hello", ttl=4 * TICK)
+    await until(lambda: "no answer" in delivery.message.because)
+    assert [item.text for item in client.unsent()] == ["hello"]
+    assert "1 message of yours waits" in client.explain()
+    with pytest.raises(ConnectionLost, match="was not sent"):
         await delivery
-    assert delivery.state == "rejected"
+    assert (delivery.state, client.unsent()) == ("expired", ())
 
 
 async def test_closing_while_an_answer_is_awaited(lab, chat) -> None:
@@ -207,8 +211,8 @@ async def test_closing_while_an_answer_is_awaited(lab, chat) -> None:
 async def test_a_delivery_that_nobody_awaits(lab, chat) -> None:
     """No complaint about a result that nobody fetched."""
     client = await chat(await lab(rate_limit=0))
-    client.send("hello")
-    await until(lambda: client.messages[0].state == "rejected")
+    client.send("hello", ttl=2 * TICK)
+    await until(lambda: client.messages[0].state == "expired")
 
 
 async def test_cancelling_the_wait_takes_nothing_back(lab, chat) -> None:
@@ -328,7 +332,7 @@ async def test_nobody_types_on_a_socket_that_is_gone(lab, chat) -> None:
 
 
 async def test_a_backend_that_takes_messages_over_the_websocket(chat) -> None:
-    """Answers in their order; a question while the socket is down is refused, not lost."""
+    """Answers in their order; a question while the socket is down waits for it, and expires with a word."""
     down = asyncio.Event()
 
     async def talk(guest: Guest) -> None:
@@ -354,9 +358,9 @@ async def test_a_backend_that_takes_messages_over_the_websocket(chat) -> None:
         assert [(reply.text, reply.via) for reply in replies] == [("A", "websocket"), ("B", "websocket")]
         down.set()
         await client.wait(lambda status: status.state is State.BACKOFF)
-        delivery = client.send("c")
-        with pytest.raises(Exception, match="only over it"):
+        delivery = client.send("c", ttl=2 * TICK)
+        with pytest.raises(ConnectionLost, match="was not sent"):
             await delivery
-        assert delivery.state == "rejected"
+        assert delivery.state == "expired"
     assert any(isinstance(event, FrameReceived) for event in client.trace)
     assert profile().send.via == "http"

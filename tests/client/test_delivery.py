@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from chatkit.client.delivery import Delivery, Reply
-from chatkit.policy.delivery import DeliveryState, Ledger
+from chatkit.policy.delivery import DeliveryState
+from chatkit.policy.ledger import Ledger
 
 
 def underway() -> tuple[Delivery, Ledger, asyncio.Future[Reply]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 
 import pytest
@@ -36,18 +37,22 @@ async def test_login_and_what_follows(lab, recorder) -> None:
     """Tokens are kept and used, and stay out of the record."""
     house = await lab()
     async with HttpApi(house.url, recorder=recorder) as api:
-        assert (api.has_token, api.can_refresh, api.token_words()) == (False, False, "none")
+        assert ((api.credentials.token is not None), api.credentials.renewable, api.credentials.words()) == (
+            False,
+            False,
+            "none",
+        )
         await api.login("ada", house.password)
-        assert (api.has_token, api.can_refresh) == (True, True)
-        assert api.token_words().startswith("good, ")
+        assert ((api.credentials.token is not None), api.credentials.renewable) == (True, True)
+        assert api.credentials.words().startswith("good, ")
         assert (await api.bot("echo"))["name"] == "Echo"
         session = await api.new_session("echo", "a title")
         assert await api.chat("echo", "hello", session) == ("hello", session)
         assert [row["content"] for row in await api.history(session)] == ["hello", "hello"]
-        before = api._token
+        before = api.credentials.token
         # Within one second the lab's new token is the same text: it carries the contract's claims and nothing else.
         await api.refresh()
-        secrets = [before, api._token, api._refresh]
+        secrets = [before, api.credentials.token, api.credentials.refresh_token]
     trace = recorder.snapshot()
     purposes = [event.purpose for event in trace if isinstance(event, HttpRequested)]
     assert purposes == ["login", "bot", "session", "chat", "history", "refresh"]
@@ -87,7 +92,7 @@ async def test_a_login_without_a_new_refresh_token_keeps_the_old_one(recorder) -
         api = HttpApi(f"http://127.0.0.1:{port}", recorder=recorder, token="opaque-1", refresh_token="refresh-1")
         async with api:
             await api.refresh()
-            assert api.can_refresh
+            assert api.credentials.renewable
 
 
 @pytest.mark.parametrize(
@@ -114,6 +119,26 @@ async def test_rate_limited(recorder) -> None:
     assert (failed.value.retry_after, failed.value.got) == (7, "slow down")
     (answered,) = [event for event in recorder.snapshot() if isinstance(event, HttpAnswered)]
     assert answered.retry_after == 7
+
+
+async def test_bytes_of_an_exchange(recorder) -> None:
+    """As the socket saw them, heads and bodies; a compressed answer counts as it came."""
+    seen: list[int] = []
+
+    async def talk(guest: Guest) -> None:
+        head = await guest.head()
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)
+        seen.append(len(head) + len(await guest.reader.readexactly(length)))
+        body = gzip.compress(json.dumps({"message": "ü" * 5000}).encode())
+        fields = f"Content-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: {len(body)}\r\n"
+        answer = f"HTTP/1.1 200 OK\r\n{fields}\r\n".encode() + body
+        seen.append(len(answer))
+        guest.writer.write(answer)
+
+    async with peer(talk) as port, HttpApi(f"http://127.0.0.1:{port}", recorder=recorder, token="opaque") as api:
+        assert await api.chat("a b", "grüße", None) == ("ü" * 5000, None)
+    (answered,) = [event for event in recorder.snapshot() if isinstance(event, HttpAnswered)]
+    assert [answered.sent, answered.received] == seen
 
 
 @pytest.mark.parametrize("body", ["<html>login</html>", "", "{"])
@@ -238,9 +263,9 @@ async def test_another_token(recorder) -> None:
     """Set by hand; the refresh token stays unless another comes."""
     async with HttpApi("http://h", recorder=recorder, token="opaque-1", refresh_token="refresh-1") as api:
         api.set_token("opaque-2")
-        assert (api.reveal_token(), api._refresh) == ("opaque-2", "refresh-1")
+        assert (api.credentials.token, api.credentials.refresh_token) == ("opaque-2", "refresh-1")
         api.set_token(make_jwt(exp=5), "refresh-2")
-        assert (api.token_claims.exp, api._refresh) == (5, "refresh-2")
+        assert (api.credentials.claims.exp, api.credentials.refresh_token) == (5, "refresh-2")
     expiries = [event.expires for event in recorder.snapshot() if isinstance(event, TokenChanged)]
     assert expiries == [None, None, 5]
 

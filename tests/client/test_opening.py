@@ -18,6 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from chatkit.client import open_connection
 from chatkit.client.opening import check_url, find_proxy, is_loopback, resolve, retry_after
+from chatkit.deflate import Compression
 from chatkit.errors import ConnectFailed, InvalidInput
 from chatkit.events import (
     AttemptFailed,
@@ -94,6 +95,22 @@ async def test_what_is_asked_for_is_sent(recorder, dial) -> None:
     assert fields["Authorization"] == "[redacted]"
     assert (fields["X-Test"], fields["Origin"], fields["Sec-WebSocket-Protocol"]) == ("1", "http://site", "chat")
     assert "Sec-WebSocket-Extensions" not in fields
+
+
+async def test_each_message_may_be_compressed_by_itself(lab, recorder, dial) -> None:
+    """Both sides forget; the server says so."""
+    house = await lab()
+    port = int(house.url.rpartition(":")[2])
+    await dial(port, f"/api/ws/chat/echo?token={house.token}", compression="deflate-no-context-takeover")
+    agreed = Compression.parse(one(recorder, Opened).extensions)
+    assert (agreed.client_no_context_takeover, agreed.server_no_context_takeover) == (True, True)
+
+
+async def test_another_compression_is_refused(recorder) -> None:
+    """Before anything is recorded."""
+    with pytest.raises(InvalidInput, match="no such compression"):
+        await open_connection("ws://127.0.0.1:1/", recorder, compression="brotli")
+    assert len(recorder.snapshot()) == 0
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,11 @@ REQUIRED_IDS = {
     "server-error",
     "no-pong",
     "chunk-gap",
+    "black-hole",
+    "stall",
+    "accept-then-close",
+    "error-on-text",
+    "overload",
 }
 
 

@@ -30,6 +30,11 @@ from chatkit.faults.catalogue import Parameter
         ("big-frame", {"size": 16_777_216, "after": 1.0}),
         ("server-error:on=session_sync", {"on": "session_sync"}),
         ("stuck-typing", {}),
+        ("black-hole:after=2", {"after": 2.0, "duration": 0.0}),
+        ("stall:after=1,duration=0.5", {"after": 1.0, "duration": 0.5}),
+        ("accept-then-close:code=4000", {"code": 4000, "share": 1.0}),
+        ("error-on-text:text=poison", {"text": "poison", "code": 1011}),
+        ("overload:status=429,retry_after=1e12", {"status": "429", "retry_after": 1e12, "share": 1.0}),
     ],
 )
 def test_reading(text: str, parameters: dict[str, object]) -> None:
@@ -58,6 +63,13 @@ def test_reading(text: str, parameters: dict[str, object]) -> None:
         ("lost-reply:share=1.5", ["from 0 to 1"]),
         ("big-frame:size=1e6", ["a whole number of bytes"]),
         ("server-error:on=a b", ["a word of letters"]),
+        ("black-hole", ["needs the key 'after'"]),
+        ("stall:after=1", ["needs the key 'duration'"]),
+        ("error-on-text", ["needs the key 'text'"]),
+        ("accept-then-close:code=1006", ["a close code: 1000 to 1003, 1007 to 1014 or 3000 to 4999"]),
+        ("accept-then-close:code=1011.0", ["a close code"]),
+        ("overload:status=500", ["503 or 429"]),
+        ("overload:retry_after=1e13", ["from 0 to 1e+12"]),
     ],
 )
 def test_refusing(text: str, fragments: list[str]) -> None:
@@ -87,6 +99,8 @@ def _values(parameter: Parameter) -> st.SearchStrategy[object]:
         return st.sampled_from(parameter.allowed)
     if parameter.type == "text":
         return st.from_regex(r"[A-Za-z0-9_.-]{1,20}", fullmatch=True)
+    if parameter.type == "code":
+        return st.sampled_from([1000, 1003, 1007, 1014, 3000, 4999])
     if parameter.type == "int":
         return st.integers(int(parameter.minimum), int(parameter.maximum))
     return st.floats(parameter.minimum, parameter.maximum)

@@ -12,6 +12,7 @@ from chatkit.faults import FaultPlan
 from chatkit.faults.moments import (
     Abort,
     Asked,
+    BlackHole,
     CloseWith,
     Crash,
     Delay,
@@ -22,8 +23,10 @@ from chatkit.faults.moments import (
     Received,
     Refuse,
     Replying,
+    Saying,
     Sending,
     Sent,
+    Stall,
     Started,
     Wake,
     Woke,
@@ -149,6 +152,39 @@ def play(fault: str | list[str], *script, ordinal: int = 1, seed: int = 0):
         ),
         ("no-pong", [(0, APP_PING), (1, PING)], [(0, Drop())]),
         ("no-pong:kind=both", [(0, APP_PING), (1, PING)], [(0, Drop()), (1, Drop())]),
+        # black-hole: once, whatever goes on; stall: once per start
+        (
+            "black-hole:after=5,duration=2",
+            [(0, Opened()), (4, APP_PING), (5, Woke(key=0)), (6, Woke(key=0))],
+            [(0, Wake(after=5, key=0)), (5, BlackHole(seconds=2))],
+        ),
+        ("black-hole:after=5", [(5, Woke(key=0))], []),
+        (
+            "stall:after=3,duration=1",
+            [(0, Started()), (3, Woke(key=0)), (4, Woke(key=0)), (5, Started())],
+            [(0, Wake(after=3, key=0)), (3, Stall(seconds=1))],
+        ),
+        # accept-then-close: after the greeting was written, once
+        (
+            "accept-then-close:code=1013",
+            [(0, Opened()), (0, Sent(kind="protocol-pong")), (1, Sent(kind="data")), (2, Sent(kind="data"))],
+            [(1, CloseWith(code=1013, reason="internal error"))],
+        ),
+        ("accept-then-close:share=0", [(0, Opened()), (1, Sent(kind="data")), (2, Sent(kind="data"))], []),
+        ("accept-then-close", [(0, Sent(kind="data"))], []),
+        # error-on-text: every time
+        (
+            "error-on-text:text=poison,code=4000",
+            [(0, Saying(text="a poisonous one")), (1, Saying(text="Poison")), (2, Saying(text="poison"))],
+            [(now, a) for now in (0, 2) for a in (Refuse(status=500), CloseWith(code=4000, reason="internal error"))],
+        ),
+        # overload: upgrades only
+        (
+            "overload:retry_after=7",
+            [(0, Asked(what="upgrade")), (1, Asked(what="health")), (2, Asked(what="api"))],
+            [(0, Refuse(status=503, retry_after=7))],
+        ),
+        ("overload:share=0", [(0, Asked(what="upgrade"))], []),
     ],
 )
 def test_transcripts(fault, script, expected) -> None:
@@ -239,6 +275,7 @@ moments = st.one_of(
         is_typing=st.none() | st.booleans(),
         seq=st.none() | st.integers(0, 5),
     ),
+    st.builds(Saying, text=st.text(max_size=5)),
     st.builds(Replying),
     st.builds(Woke, key=st.integers(-1, 5)),
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import struct
 import time
 from pathlib import Path
 
@@ -12,8 +14,12 @@ import jwt
 import pytest
 import websockets
 
+from chatkit.errors import LabError
 from chatkit.faults import CATALOGUE
-from chatkit.lab import Storyteller
+from chatkit.lab import LabServer, Storyteller
+from chatkit.lab.hole import supported
+
+needs_holes = pytest.mark.skipif(not supported(), reason="the kernel has no socket filters")
 
 
 def ending(ended: websockets.ConnectionClosed) -> str:
@@ -293,6 +299,146 @@ async def test_chunk_gap(house) -> None:
     numbers = [m["data"]["seq"] for m in heard if m["type"] == "chat_response_chunk"]
     assert numbers == [0, 1, *range(3, numbers[-1] + 1)]
     assert heard[-1]["data"]["content"] == answer.json()["message"]
+
+
+def retransmitted(person) -> int:
+    """Segments that the person's kernel sent again: ``tcpi_total_retrans`` of linux/tcp.h."""
+    sock = person.ws.transport.get_extra_info("socket")
+    return struct.unpack_from("I", sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104), 100)[0]
+
+
+async def unanswered(person) -> None:
+    """Pings, and waits until the kernel has sent that again, because nobody acknowledges it."""
+    await person.tell("ping", timestamp="into the dark")
+    async with asyncio.timeout(5):
+        while not retransmitted(person):
+            await asyncio.sleep(0.02)
+
+
+@needs_holes
+async def test_black_hole(house) -> None:
+    """Nothing is acknowledged and nothing comes; when it heals, everything does."""
+    home = await house("black-hole:after=0,duration=1")
+    ada = await home.enter(greeted=False)
+    await unanswered(ada)
+    assert (await ada.hear())["type"] == "connection_established"
+    assert (await ada.hear("pong"))["timestamp"] == "into the dark"
+    assert await ada.pong() == []
+
+
+@needs_holes
+async def test_a_black_hole_for_ever(house) -> None:
+    """A new connection works; what the server does to the old one is not seen."""
+    home = await house("black-hole:after=0.05")
+    ada = await home.enter()
+    home.lab.set_faults([])
+    await asyncio.sleep(0.06)
+    await unanswered(ada)
+    assert await (await home.enter("grace")).pong() == []
+    home.lab.cut("fin")
+    home.lab.cut("close")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(ada.ws.recv(), 0.2)
+
+
+@needs_holes
+async def test_the_end_of_the_lab_heals_black_holes() -> None:
+    """Everybody hears 1012."""
+    async with LabServer(faults=["black-hole:after=0"]) as lab:
+        ws = await websockets.connect(f"{lab.ws_url}/api/ws/chat/echo?token={lab.token}", proxy=None)
+        await asyncio.sleep(0.05)
+    assert json.loads(await ws.recv())["type"] == "connection_established"
+    with pytest.raises(websockets.ConnectionClosed) as ended:
+        await ws.recv()
+    assert ending(ended.value) == "close 1012"
+
+
+async def test_stall() -> None:
+    """Sockets and health are mute together; afterwards the pong is there."""
+    with LabServer() as lab:
+        async with websockets.connect(f"{lab.ws_url}/api/ws/chat/echo?token={lab.token}", proxy=None) as ws:
+            await ws.recv()
+            lab.set_faults(["stall:after=0,duration=1"])
+            await asyncio.sleep(0.05)
+            await ws.send('{"type": "ping", "timestamp": "t"}')
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(ws.recv(), 0.2)
+            async with httpx.AsyncClient(trust_env=False, timeout=0.2) as http:
+                with pytest.raises(httpx.ReadTimeout):
+                    await http.get(f"{lab.url}/health")
+            assert json.loads(await asyncio.wait_for(ws.recv(), 5))["type"] == "pong"
+
+
+async def test_closing_ends_a_stall() -> None:
+    """And the client hears 1012 as usual."""
+    lab = LabServer(faults=["stall:after=0.3,duration=3600"]).start()
+    async with websockets.connect(f"{lab.ws_url}/api/ws/chat/echo?token={lab.token}", proxy=None) as ws:
+        await ws.recv()
+        await asyncio.sleep(0.4)
+        await asyncio.to_thread(lab.close)
+        with pytest.raises(websockets.ConnectionClosed) as ended:
+            await ws.recv()
+        assert ending(ended.value) == "close 1012"
+
+
+async def test_a_stall_never_blocks_the_callers_loop(house) -> None:
+    """Refused on a loop that is not the lab's own, at the start and later."""
+    with pytest.raises(LabError, match="block your own loop"):
+        await house("stall:after=1,duration=1")
+    home = await house()
+    with pytest.raises(LabError, match="block your own loop"):
+        home.lab.set_faults(["stall:after=1,duration=1"])
+    assert home.lab.faults == ()
+
+
+async def test_accept_then_close(house) -> None:
+    """The greeting comes, then the code."""
+    ada = await (await house("accept-then-close:code=4000")).enter()
+    assert ending(await ada.end()) == "close 4000"
+
+
+async def test_accept_then_close_for_a_share(house) -> None:
+    """Some live, some do not, and the seed says which."""
+    home = await house("accept-then-close:share=0.5", seed=1)
+    people = [await home.enter() for _ in range(8)]
+    lives = []
+    for person in people:
+        try:
+            lives.append(await person.pong() == [])
+        except websockets.ConnectionClosed as ended:
+            lives.append(False)
+            assert ending(ended) == "close 1011"
+    assert set(lives) == {True, False}
+
+
+async def test_error_on_text(house) -> None:
+    """500 for each message with that word, over and over; it is not stored, others are."""
+    home = await house("error-on-text:text=poison")
+    ada = await home.enter()
+    for _ in range(2):
+        assert (await ada.chat("echo", "some poison")).status_code == 500
+    assert home.lab.stats.chats == 0
+    assert (await ada.chat("echo", "some water")).status_code == 200
+    assert (await ada.hear("chat_response"))["data"]["content"] == "some water"
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "header"),
+    [
+        ("overload", 503, "5"),
+        ("overload:status=429,retry_after=2.5", 429, "2.5"),
+        ("overload:retry_after=1e12", 503, "1000000000000"),
+    ],
+)
+async def test_overload(house, fault, status, header) -> None:
+    """A real HTTP answer to the upgrade; the API works."""
+    home = await house(fault)
+    with pytest.raises(websockets.InvalidStatus) as refused:
+        await home.enter()
+    response = refused.value.response
+    assert (response.status_code, response.headers["Retry-After"]) == (status, header)
+    assert (await home.client(home.lab.token).get("/api/bots/echo")).status_code == 200
+    assert (home.lab.stats.refused, home.lab.stats.opened) == (1, 0)
 
 
 async def test_faults_compose(house) -> None:

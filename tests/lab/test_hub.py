@@ -67,6 +67,30 @@ async def test_a_full_outbox_drops_its_reader() -> None:
     assert [await heard(slow), await heard(slow)] == [{"n": 0}, {"n": 1}]
 
 
+async def test_what_is_posted_together_counts_once() -> None:
+    """A replay longer than the limit drops nobody, and what follows comes after it."""
+    dropped: list[str] = []
+    one = peer("1", dropped=dropped)
+    one.post(*({"n": n} for n in range(OUTBOX_LIMIT + 1)))
+    one.post()
+    one.post({"n": "live"})
+    heard_all = [await heard(one) for _ in range(OUTBOX_LIMIT + 2)]
+    assert heard_all == [*({"n": n} for n in range(OUTBOX_LIMIT + 1)), {"n": "live"}]
+    assert (dropped, await heard(one)) == ([], None)
+
+
+async def test_a_mux_peer_hears_its_subscriptions() -> None:
+    """And no notices for everybody."""
+    hub = Hub()
+    mux = Peer(connection_id="m", user="ada", bot_id=None, opened_at=0.0, drop=lambda: None, mux=True)
+    hub.join(mux)
+    assert [hub.broadcast(bot, {"type": "x"}) for bot in ("echo", None)] == [0, 0]
+    mux.subscriptions["echo"] = 1
+    assert [hub.broadcast(bot, {"type": "x"}) for bot in ("echo", "slow", None)] == [1, 0, 0]
+    assert hub.stats()["bot_subscriptions"] == {"echo": 1}
+    assert hub.snapshot()[0].as_json()["subscriptions"] == ["echo"]
+
+
 def test_the_rate_limit_slides() -> None:
     """The oldest message makes room first."""
     rate = RateLimit(2, 10)

@@ -250,6 +250,33 @@ def test_the_database_may_be_a_file(tmp_path) -> None:
         LabServer(database=str(tmp_path)).start()
 
 
+async def test_what_is_stored_can_be_read_from_any_thread(house) -> None:
+    """On the lab's own loop, and beside it; in the shape of the HTTP API."""
+    home = await house()
+    session = await home.lab.say("ada", "echo", "hello", answer=True)
+    over_http = await home.client(home.lab.token).get(f"/api/conversations/sessions/{session}/messages")
+    assert home.lab.history(session) == over_http.json()
+    assert [s["id"] for s in home.lab.sessions()] == [session]
+    with LabServer() as lab:
+        first, second = [await lab.say("ada", "echo", text) for text in ("one", "two")]
+        assert [s["id"] for s in lab.sessions()] == [first, second]
+        assert lab.sessions()[0] | {"id": "", "created_at": ""} == {
+            "id": "",
+            "bot_id": "echo",
+            "user_id": "ada",
+            "title": "Chat with Echo",
+            "created_at": "",
+        }
+        assert [row["content"] for row in lab.history(second)] == ["two"]
+        with pytest.raises(LabError, match="no such conversation"):
+            lab.history("none")
+    for closed in (lab, LabServer()):
+        with pytest.raises(LabError, match="cannot do that now"):
+            closed.sessions()
+        with pytest.raises(LabError, match="cannot do that now"):
+            closed.history(first)
+
+
 def test_a_forgotten_lab_ends_with_the_interpreter() -> None:
     """Nothing hangs and nothing is printed."""
     code = "from chatkit.lab import LabServer; lab = LabServer().start(); print(lab.url)"
@@ -267,6 +294,8 @@ def test_a_forgotten_lab_ends_with_the_interpreter() -> None:
         ({"bots": [Echo(), Echo()]}, "two bots have one id"),
         ({"bots": [Echo(id="a/b")]}, "path segment"),
         ({"secret": "short"}, "too short"),
+        ({"capabilities": ["telepathy"]}, "no such capability"),
+        ({"send_via": "pigeon"}, "cannot come that way"),
     ],
 )
 def test_what_cannot_work_is_said_at_once(options, fragment) -> None:

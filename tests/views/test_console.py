@@ -9,8 +9,9 @@ from msgspec.structs import replace
 
 from chatkit.behaviour import Client
 from chatkit.events import HealthChecked
-from chatkit.policy.delivery import ChatMessage, Ledger
+from chatkit.policy.delivery import ChatMessage
 from chatkit.policy.health import HealthState, HealthStatus
+from chatkit.policy.ledger import Ledger
 from chatkit.policy.status import State, Status
 from chatkit.views.console import MESSAGES_SHOWN, TEXT_SHOWN, Facts, empty, typing_words, view
 
@@ -84,6 +85,9 @@ def test_state_line_has_one_word_and_the_button_that_makes_sense(state: State, w
         (ours("acked"), "waiting for the reply"),
         (ours("replied"), "✓   replied"),
         (ours("rejected", "HTTP 429"), "not sent: HTTP 429"),
+        (ours("expired", "waited 130 s"), "not sent: waited 130 s"),
+        (ours("queued"), "waits: nothing carries it right now"),
+        (ours("queued", "HTTP 503"), "waits: HTTP 503"),
         (ours("unknown", "timed out"), "unknown whether it arrived: timed out"),
         (theirs(), "Echo, live "),
         (theirs(also_via="http"), "also by HTTP, shown once"),

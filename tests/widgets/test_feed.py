@@ -8,6 +8,7 @@ import pytest
 
 from builders import incident_trace, trace
 from chatkit.clock import ManualClock
+from chatkit.errors import InvalidInput
 from chatkit.events import Noted, StateChanged
 from chatkit.recorder import Recorder
 from chatkit.views import packet
@@ -107,6 +108,24 @@ def test_an_event_is_found_in_the_stretch_that_holds_it() -> None:
         for row in (-1, 4):
             with pytest.raises(IndexError, match="there are 4"):
                 feed.find(row)
+
+
+def test_a_bounded_recording_is_followed_past_what_it_dropped() -> None:
+    """Each event once, found by row and by id; what was dropped before it was seen is not in the layout."""
+    with Recorder(clock=ManualClock(), keep=1000) as recorder:
+        feed = Feed(recorder, Browser().send)
+        for n in range(2600):
+            recorder.record(Noted, text=f"note {n}")
+            if n in (99, 2599):
+                feed.step(float(n))
+        held = len(recorder.snapshot())
+        feed.step(3000.0)
+        feed.step(3001.0)
+        assert feed.counts() == (0, 100 + held)
+        assert [event.id for event in feed.pick([99, 3, 100 + held - 1])] == ["3", "99", "2599"]
+        assert (feed.row("99"), feed.row("2599")) == (99, 100 + held - 1)
+        with pytest.raises(InvalidInput, match="no such event"):
+            feed.row("200")
 
 
 def test_a_browser_that_left_gets_nothing_more() -> None:

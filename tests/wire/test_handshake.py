@@ -9,7 +9,7 @@ from websockets.client import ClientProtocol
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.uri import parse_uri
 
-from chatkit.wire.handshake import MAX_HEAD, Head, deflate_parameters, split_head
+from chatkit.wire.handshake import MAX_HEAD, Head, split_head
 
 
 @pytest.mark.parametrize(
@@ -63,29 +63,6 @@ def test_fields_are_found_whatever_their_case() -> None:
     assert (head.get("a"), head.get("B"), head.get("c")) == ("1, 3", "2", None)
 
 
-@pytest.mark.parametrize(
-    ("value", "parameters"),
-    [
-        (None, None),
-        ("", None),
-        ("x-other", None),
-        ("permessage-deflate", {}),
-        ("x-other, permessage-deflate", {}),
-        ("permessage-deflate; server_no_context_takeover", {"server_no_context_takeover": None}),
-        (
-            'permessage-deflate; client_max_window_bits="12"; client_no_context_takeover',
-            {"client_max_window_bits": "12", "client_no_context_takeover": None},
-        ),
-        ("permessage-deflate;server_max_window_bits=10 , x", {"server_max_window_bits": "10"}),
-        (" permessage-deflate ; a = b ", {"a": "b"}),
-        ("permessage-deflated", None),
-    ],
-)
-def test_parameters_of_compression(value: str | None, parameters: dict[str, str | None] | None) -> None:
-    """As negotiated in Sec-WebSocket-Extensions."""
-    assert deflate_parameters(value) == parameters
-
-
 def test_the_request_of_a_real_library() -> None:
     """What websockets writes is read field by field."""
     protocol = ClientProtocol(parse_uri("ws://h:1/p?q=1"), extensions=[ClientPerMessageDeflateFactory()])
@@ -105,10 +82,3 @@ def test_any_bytes_give_a_head_or_a_value_error(data: bytes) -> None:
         assert str(error)
     else:
         assert found is None or data.endswith(found[1])
-
-
-@given(st.text())
-def test_any_text_may_stand_in_the_header(text: str) -> None:
-    """No exception."""
-    deflate_parameters(text)
-    deflate_parameters("permessage-deflate" + text)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatkit.policy.delivery import NOTHING, ChatMessage, DeliveryState, Ledger, Outcome
+from chatkit.policy.delivery import SETTLED, ChatMessage, DeliveryState, Outcome
+from chatkit.policy.ledger import Ledger
 
 
 class Desk:
@@ -328,12 +329,15 @@ def test_a_reply_that_is_overdue_on_a_live_socket() -> None:
     """It counts as answered over HTTP, once, and says why."""
     desk = Desk()
     question = desk.ask()
-    assert desk.ledger.overdue(question) is NOTHING
+    assert desk.ledger.overdue(question, desk.now) == []
     desk.http(question, "yes")
-    assert desk.ledger.overdue(question).delivery == question
+    assert [o.delivery for o in desk.ledger.overdue(question, desk.now)] == [None, question, None]
+    assert desk.shown == [("yes", "http")]
     assert desk.ledger.answer(question) == ("yes", "http")
     assert "not seen on the WebSocket" in desk.ledger.message(question).because
-    assert desk.ledger.overdue(question) is NOTHING
+    assert desk.ledger.overdue(question, desk.now) == []
+    assert desk.ws("yes", "1").suppressed == "reply-of-request"
+    assert len(desk.shown) == 1
 
 
 def test_messages_over_the_websocket_are_answered_in_their_order() -> None:
@@ -412,7 +416,12 @@ def test_any_facts_leave_an_orderly_conversation(facts: list[Any], show_both: bo
         elif what == "failed":
             desk.ledger.failed(key, DeliveryState.UNKNOWN, "x")
         else:
-            desk.ledger.overdue(key)
+            desk.ledger.overdue(key, desk.now)
         answered = {k: desk.ledger.answer(k) for k in keys if desk.ledger.answer(k)} | answered
     assert len({m.key for m in desk.ledger.messages}) == len(desk.ledger.messages)
     assert all(desk.ledger.answer(key) == answer for key, answer in answered.items())
+
+
+def test_settled_states_are_outcomes() -> None:
+    """What is settled changes by itself no more; what waits or was acknowledged still does."""
+    assert set(DeliveryState) - SETTLED == {DeliveryState.QUEUED, DeliveryState.WRITTEN, DeliveryState.ACKED}
