@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from chatkit.errors import ChatkitError
     from chatkit.formats import load
     from chatkit.lab import Bot, LabServer, start_lab
+    from chatkit.policy.storm import simulate
     from chatkit.preflight import check
     from chatkit.recorder import Recorder
     from chatkit.trace import Trace
@@ -37,6 +38,8 @@ _ROOMS = {
     "Bot": "chatkit.lab",
     "LabServer": "chatkit.lab",
     "start_lab": "chatkit.lab",
+    # what a policy does
+    "simulate": "chatkit.policy.storm",
     # windows
     "Console": "chatkit.widgets",
     "TimelineExplorer": "chatkit.widgets",
@@ -58,6 +61,7 @@ __all__ = [
     "check",
     "connect",
     "load",
+    "simulate",
     "start_lab",
 ]
 

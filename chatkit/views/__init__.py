@@ -1,13 +1,16 @@
-"""What a trace looks like: values in, values out. Loading this room registers the faces; plotly waits for its use."""
+"""What values look like: values in, values out. Loading this room registers the faces; plotly waits for its use."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chatkit import display
 from chatkit.saving import Saving
 from chatkit.trace import Trace
 from chatkit.traffic import Traffic
+
+if TYPE_CHECKING:
+    from chatkit.policy.storm import Storm
 
 
 def _timeline(trace: Trace, **options: Any) -> Any:
@@ -20,6 +23,18 @@ def _html(trace: Trace) -> str:
     from chatkit.views.summary import summary
 
     return summary(trace)
+
+
+def _storm_plot(storm: Storm, other: Storm | None = None, **options: Any) -> Any:
+    from chatkit.views.storm import plot
+
+    return plot(storm, other, **options)
+
+
+def _storm_html(storm: Storm) -> str:
+    from chatkit.views.storm import paragraph
+
+    return paragraph(storm)
 
 
 def _traffic(traffic: Traffic) -> str:
@@ -36,5 +51,7 @@ def _saving(saving: Saving) -> str:
 
 display.register("trace", "timeline", _timeline)
 display.register("trace", "html", _html)
+display.register("storm", "plot", _storm_plot)
+display.register("storm", "html", _storm_html)
 display.register("traffic", "html", _traffic)
 display.register("saving", "html", _saving)

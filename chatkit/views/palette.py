@@ -61,3 +61,9 @@ THEMES = {"light": LIGHT, "dark": DARK, "both": BOTH}
 INK = {"light": "#1B2330", "dark": "#E8ECF1", "both": "#747D88"}
 DIM = {"light": "#5B6675", "dark": "#9AA7B5", "both": "#747D88"}
 GRID = {"light": "#EEF1F4", "dark": "#222A33", "both": "rgba(128,138,150,0.18)"}
+
+
+def faded(colour: str, alpha: float) -> str:
+    """A ``#RRGGBB`` colour with an opacity from 0 to 1, as CSS and plotly take it."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{alpha})"

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from chatkit.errors import InvalidInput
 from chatkit.trace import Trace
-from chatkit.views.palette import DIM, GRID, INK, THEMES, Shape, Tone
+from chatkit.views.palette import DIM, GRID, INK, THEMES, Shape, Tone, faded
 from chatkit.views.placing import Placed, place
 from chatkit.views.shaping import aligned, headline, thin
 from chatkit.views.sheet import Layout, Ticks
@@ -207,7 +207,7 @@ class _Drawing:
         base = self._at(marks.lane[places[:1]], 12)[0]
         outline = go.Scatter(
             x=[x[0], *x, x[-1]], y=[base, *y, base], mode="lines", line={"width": 0}, fill="toself",
-            fillcolor=_alpha(colour, 0.4), hoverinfo="skip",
+            fillcolor=faded(colour, 0.4), hoverinfo="skip",
         )  # fmt: skip
         points = go.Scatter(
             x=x, y=y, mode="markers", marker={"size": 6, "color": colour, "opacity": 0},
@@ -319,11 +319,6 @@ class _Drawing:
                              "tickvals": [-n - 0.5 for n in range(lanes)], "domain": [0, drawing / whole]},
             "yaxis2": {"domain": [1 - OVERVIEW / whole, 1], "visible": False, "fixedrange": True, "anchor": "x"},
         }  # fmt: skip
-
-
-def _alpha(colour: str, alpha: float) -> str:
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return f"rgba({red},{green},{blue},{alpha})"
 
 
 __all__ = ["timeline"]

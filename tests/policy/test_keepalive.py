@@ -98,7 +98,8 @@ def live(
     def awake(at: float) -> float:
         return next((to for since, to in blocks if since <= at < to), at)
 
-    pulse, now, did, inbox = Pulse(established_at=0.0), awake(0.0), [], sorted(heard)
+    pulse, now, inbox = Pulse(established_at=0.0), awake(0.0), sorted(heard)
+    did: list[tuple[float, str]] = []
     while now < end:
         decided = step(pulse, now, rules)
         if decided.action != "wait":

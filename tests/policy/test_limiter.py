@@ -59,6 +59,18 @@ def test_a_booking_whose_time_came_is_a_start() -> None:
     assert limiter.book(3.2, 3.2) == 4
 
 
+def test_busy_while_somebody_waits() -> None:
+    """Until the last booked time came, or was given back."""
+    limiter = Limiter(1.0)
+    assert not limiter.busy(0.0)
+    limiter.book(0.0, 5.0)
+    assert limiter.busy(4.9)
+    assert not limiter.busy(5.0)
+    place = limiter.book(5.0, 9.0)
+    limiter.release(place)
+    assert not limiter.busy(5.0)
+
+
 @given(st.lists(st.floats(0, 100), max_size=20))
 def test_without_a_floor_everybody_goes_at_once(wishes: list[float]) -> None:
     """0 lets everything pass."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import runpy
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import chatkit.policy.table as table
@@ -64,9 +65,9 @@ def examples(row: Row) -> list[Loss]:
     """Losses of every number that fit a row; the names are those of an exception without subclasses."""
     names = () if row.error is None else (row.error,)
     wait = 1.0 if row.retry_after else None
-    facts = {"error": row.reason or "", "names": names, "signal": row.signal, "retry_after": wait}
+    plain = Loss(error=row.reason or "", names=names, signal=row.signal, retry_after=wait)
     return [
-        Loss(code=code, status=status, by_us=us, **facts)
+        msgspec.structs.replace(plain, code=code, status=status, by_us=us)
         for us in ([False, True] if row.by is None else [row.by == "client"])
         for code in numbers(row.close)
         for status in numbers(row.status)

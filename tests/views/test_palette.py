@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from chatkit.views.palette import DARK, DIM, GRID, INK, LIGHT, THEMES, Shape, Tone
+from chatkit.views.palette import DARK, DIM, GRID, INK, LIGHT, THEMES, Shape, Tone, faded
 
 GROUNDS = {"light": ["#FFFFFF"], "dark": ["#111418"], "both": ["#FFFFFF", "#111418"]}
 """What each theme is drawn on."""
@@ -60,3 +60,8 @@ def test_the_numbers_that_travel_are_dense_and_distinct() -> None:
     """A browser keeps them as places in a list; no two shapes are one."""
     assert [int(shape) for shape in Shape.__members__.values()] == list(range(len(Shape.__members__)))
     assert [int(tone) for tone in Tone.__members__.values()] == list(range(len(Tone.__members__)))
+
+
+def test_a_colour_fades() -> None:
+    """Into what CSS calls rgba."""
+    assert faded("#0072B2", 0.4) == "rgba(0,114,178,0.4)"
