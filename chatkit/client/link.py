@@ -86,7 +86,7 @@ class Link:
         self._parked = False
         self._attempts, self._step = 0, self.rules.retry_first
         self._stable = self._refreshed = self._exempt = False
-        self._refresh_counts_until = float("inf")
+        self._refreshed_at = float("-inf")
         self._compression = True
         self._seen: dict[Kind, float] = {}
         self._attempted = float("-inf")
@@ -219,7 +219,8 @@ class Link:
             # Asking the API and deciding again is one failure, not two.
             repeated=None if before is None or api_status is not None else now - before,
             can_refresh=self.host.api.credentials.renewable,
-            refreshed=self._refreshed and now < self._refresh_counts_until,
+            # Long after a renewal a refusal is answered with another one, even if no connection was stable meanwhile.
+            refreshed=self._refreshed and now - self._refreshed_at < self.rules.retry_cap,
             token_left=self.host.api.token_left,
             api_status=api_status,
             lag=self.host.lag.lately(),
@@ -257,11 +258,7 @@ class Link:
             self.error = error
             return Loss(stage="upgrade", signal=Signal.PROVIDER_DENIED, error=error.what)
         self._exempt = True
-        # A token that has lived its life may be renewed again, even if no connection was stable meanwhile; one that
-        # comes expired does not make a loop of it.
-        left = self.host.api.token_left
-        lasts = float("inf") if left is None else max(left, self.rules.retry_cap)
-        self._refresh_counts_until = time.monotonic() + lasts
+        self._refreshed_at = time.monotonic()
         return None
 
     async def _back_off(self, decision: Decision, loss: Loss) -> None:
