@@ -37,7 +37,11 @@ async def test_login_and_what_follows(lab, recorder) -> None:
     """Tokens are kept and used, and stay out of the record."""
     house = await lab()
     async with HttpApi(house.url, recorder=recorder) as api:
-        assert ((api.credentials.token is not None), api.credentials.renewable, api.credentials.words()) == (False, False, "none")
+        assert ((api.credentials.token is not None), api.credentials.renewable, api.credentials.words()) == (
+            False,
+            False,
+            "none",
+        )
         await api.login("ada", house.password)
         assert ((api.credentials.token is not None), api.credentials.renewable) == (True, True)
         assert api.credentials.words().startswith("good, ")

@@ -26,7 +26,7 @@ from tests.soak.schedule import What, plan, tail
 from tests.soak.verdict import Tally, peak, tally, total
 from tests.soak.worker import RATE
 
-KINDS: tuple[What, ...] = ("outage", "reset", "fin", "stall", "restart")
+KINDS: tuple[What, ...] = ("outage", "reset", "fin", "stall", "blackout", "restart")
 """Without tokens nothing expires, and a loop in memory has nothing to find again after a kill."""
 Row = tuple[str, Tally, int, int]
 """Contestant, messages, reconnects, most attempts per second."""
@@ -87,9 +87,9 @@ async def plain_client(bot: int, port: int, score: Score) -> None:
     class Counted(connect):
         """Counts attempts."""
 
-        async def create_connection(self) -> Any:
+        async def open_tcp_connection(self) -> Any:
             score.attempts.append(time.monotonic())
-            return await super().create_connection()
+            return await super().open_tcp_connection()
 
     async def listen(websocket: Any) -> None:
         with contextlib.suppress(websockets.ConnectionClosed):
@@ -100,21 +100,20 @@ async def plain_client(bot: int, port: int, score: Score) -> None:
     options: dict[str, Any] = {"ping_interval": 2, "ping_timeout": 2, "open_timeout": 3, "close_timeout": 1}
     async for websocket in Counted(f"ws://127.0.0.1:{port}", proxy=None, **options):
         score.connects += 1
+        listening = asyncio.get_running_loop().create_task(listen(websocket), name=f"websockets listens {bot}")
         try:
-            async with asyncio.TaskGroup() as group:
-                listening = group.create_task(listen(websocket))
-                try:
-                    while not score.stopped:
-                        await websocket.send(f"{bot} {number + 1}")
-                        number += 1
-                        score.offered[bot].append(number)
-                        await asyncio.sleep(1 / RATE)
-                finally:
-                    if not score.stopped:
-                        listening.cancel()
-        except* websockets.ConnectionClosed:
+            while not score.stopped:
+                await websocket.send(f"{bot} {number + 1}")
+                number += 1
+                score.offered[bot].append(number)
+                await asyncio.sleep(1 / RATE)
+            # What was written last still arrives; the end of the contest cancels this.
+            await listening
+            return
+        except websockets.ConnectionClosed:
             continue
-        return
+        finally:
+            listening.cancel()
 
 
 # python-socketio

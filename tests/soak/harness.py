@@ -21,6 +21,8 @@ from tests.soak.verdict import Slope, Tally, lives_of, number_of, peak, slope, t
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
 """Seconds for a process to begin, to answer or to end, and for the messages to settle after the tail."""
+KEEP, KEEP_SHORT, LONG = 20_000, 2_000, 300.0
+"""Events in the clients' memory: of a run of so many seconds, and of a shorter one, where it must be full sooner."""
 
 
 @dataclass
@@ -56,8 +58,8 @@ class Result:
 class Worker:
     """The clients' process, over all its lives."""
 
-    def __init__(self, port: int, bots: list[str], folder: Path) -> None:
-        self._arguments = ["--port", str(port), "--bots", ",".join(bots), "--folder", str(folder)]
+    def __init__(self, port: int, bots: list[str], folder: Path, keep: int) -> None:
+        self._arguments = ["--port", str(port), "--bots", ",".join(bots), "--folder", str(folder), "--keep", str(keep)]
         self._errors = folder / "stderr.txt"
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -186,6 +188,8 @@ async def perform(
                 hop.fin()
             case "stall":
                 await hop.stall(deed.seconds)
+            case "blackout":
+                await hop.stall(deed.seconds, lose=True)
             case "restart":
                 await close(1012, "restart")
                 await asyncio.sleep(0.1)
@@ -201,7 +205,7 @@ async def soak(seconds: float, seed: int, bots: int, say: Callable[[str], None] 
     deeds = plan(seconds, seed)
     with tempfile.TemporaryDirectory(prefix="chatkit-soak-") as name:
         async with lab_process(bots) as (lab, port, ids), Hop(port) as hop:
-            worker = Worker(hop.port, ids, Path(name))
+            worker = Worker(hop.port, ids, Path(name), KEEP if seconds >= LONG else KEEP_SHORT)
 
             async def again() -> None:
                 await worker.kill()

@@ -50,12 +50,14 @@ class Hop:
         finally:
             await self._listen()
 
-    async def stall(self, seconds: float) -> None:
-        """Holds all bytes for so long; nothing is lost."""
+    async def stall(self, seconds: float, *, lose: bool = False) -> None:
+        """Holds all bytes for so long; then they arrive, or are lost with their connections."""
         self._flows.clear()
         try:
             await asyncio.sleep(seconds)
         finally:
+            if lose:
+                self.reset()
             self._flows.set()
 
     def reset(self) -> None:

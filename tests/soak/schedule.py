@@ -6,14 +6,14 @@ import random
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-What = Literal["outage", "reset", "fin", "stall", "restart", "expiry", "kill"]
+What = Literal["outage", "reset", "fin", "stall", "blackout", "restart", "expiry", "kill"]
 """``outage``: everything is reset and the port refuses for a while. ``reset``: every TCP connection ends with RST.
-``fin``: with FIN and without a close frame. ``stall``: bytes are held. ``restart``: close 1012 to all, then the port
+``fin``: with FIN and without a close frame. ``stall``: bytes are held. ``blackout``: bytes are held and then lost, with a reset. ``restart``: close 1012 to all, then the port
 refuses for a while. ``expiry``: close 4001 to all, as for an expired token. ``kill``: SIGKILL to the clients' process,
 which is started again."""
 KINDS: tuple[What, ...] = get_args(What)
-_WEIGHTS = {"outage": 2, "reset": 3, "fin": 3, "stall": 3, "restart": 2, "expiry": 2, "kill": 1}
-_LASTS = {"outage": (1.0, 4.0), "stall": (1.0, 3.0), "restart": (0.3, 1.5)}
+_WEIGHTS = {"outage": 2, "reset": 3, "fin": 3, "stall": 2, "blackout": 3, "restart": 2, "expiry": 2, "kill": 1}
+_LASTS = {"outage": (1.0, 4.0), "stall": (1.0, 3.0), "blackout": (0.5, 2.0), "restart": (0.3, 1.5)}
 CALM_START = 2.0
 """Seconds at the beginning in which connections are established."""
 TAIL = 10.0

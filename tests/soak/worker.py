@@ -16,6 +16,7 @@ import json
 import os
 import sys
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,8 @@ RATE = 2.0
 """Messages per second and bot."""
 MOST_QUEUED = 50
 """Messages that may wait before a bot pauses."""
-KEEP = 20_000
-"""Events in memory."""
-SHOWN = 200
-"""Messages that a conversation keeps here, so that it is full within the warm-up (the default: 2,000)."""
+SMALL = 100
+"""What a client remembers at most of each, so that all of it is full within the warm-up (else 1,000 or 2,000)."""
 BAD = (DeliveryState.EXPIRED, DeliveryState.REJECTED, DeliveryState.UNKNOWN)
 RULES = msgspec.structs.replace(
     Client(),
@@ -93,7 +92,7 @@ class Soaked:
         """Opens the client; a login that gets no answer is tried again, with another client."""
         while True:
             self.client.subscribe(self._changed)
-            self.client._book.ledger._most = SHOWN
+            shrink(self.client)
             try:
                 return await self.client.start()
             except ChatkitError:
@@ -151,6 +150,13 @@ class Soaked:
         if what == "state" and self.client.status.generation > self._generation:
             self._generation = self.client.status.generation
             self.attempts.append(time.time())
+
+
+def shrink(client: ChatClient) -> None:
+    """Bounded memories get smaller bounds: what still grows after the warm-up has none."""
+    ledger = client._book.ledger
+    ledger._most = ledger._by_id._most = ledger._by_time._most = SMALL
+    client._line._ended = deque(maxlen=SMALL // 10)
 
 
 def rss() -> float:
@@ -211,10 +217,10 @@ async def listen(stopped: asyncio.Event, closing: asyncio.Event) -> None:
     closing.set()
 
 
-async def run(port: int, bots: list[str], folder: Path) -> None:
+async def run(port: int, bots: list[str], folder: Path, keep: int) -> None:
     """One life."""
     stopped, closing = asyncio.Event(), asyncio.Event()
-    with Recorder(keep=KEEP) as recorder:
+    with Recorder(keep=keep) as recorder:
         soaked = [Soaked(n, bot, f"http://127.0.0.1:{port}", folder, recorder) for n, bot in enumerate(bots)]
 
         async def live(bot: Soaked) -> None:
@@ -241,8 +247,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--bots", required=True, help="ids, with commas")
     parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--keep", type=int, default=20_000, help="events in memory")
     given = parser.parse_args()
-    asyncio.run(run(given.port, given.bots.split(","), given.folder))
+    asyncio.run(run(given.port, given.bots.split(","), given.folder, given.keep))
 
 
 if __name__ == "__main__":
