@@ -8,8 +8,10 @@ SETTINGS := $(VENV)/share/jupyter/lab/settings/overrides.json
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 # Two workers: the tests are written for two cores, and proxies and browsers need the rest of a bigger machine.
 WORKERS ?= 2
+# Of the chaos for chatkit; the comparison takes a fifth of it for each of the others.
+SOAK_SECONDS ?= 600
 
-.PHONY: notebook test test-package test-notebooks check bench lock clean
+.PHONY: notebook test test-package test-notebooks check bench soak lock clean
 
 notebook: $(INSTALLED)
 	$(BIN)/jupyter lab $(ROOT_FLAG) --ServerApp.ip=127.0.0.1 --ServerApp.port=$(PORT) --ServerApp.port_retries=0 \
@@ -32,6 +34,9 @@ check: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python -m tests.bench
+
+soak: $(INSTALLED)
+	$(BIN)/python -m tests.soak --seconds $(SOAK_SECONDS)
 
 lock: $(INSTALLED)
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --upgrade --no-header --no-annotate \

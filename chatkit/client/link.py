@@ -86,6 +86,7 @@ class Link:
         self._parked = self._started = False
         self._attempts, self._step = 0, self.rules.retry_first
         self._stable = self._refreshed = self._exempt = False
+        self._refreshed_at = float("-inf")
         self._compression = True
         self._seen: dict[Kind, float] = {}
         self._attempted = float("-inf")
@@ -220,7 +221,8 @@ class Link:
             # Asking the API and deciding again is one failure, not two.
             repeated=None if before is None or api_status is not None else now - before,
             can_refresh=self.host.api.credentials.renewable,
-            refreshed=self._refreshed,
+            # Long after a renewal a refusal is answered with another one, even if no connection was stable meanwhile.
+            refreshed=self._refreshed and now - self._refreshed_at < self.rules.retry_cap,
             token_left=self.host.api.token_left,
             api_status=api_status,
             lag=self.host.lag.lately(),
@@ -258,6 +260,7 @@ class Link:
             self.error = error
             return Loss(stage="upgrade", signal=Signal.PROVIDER_DENIED, error=error.what)
         self._exempt = True
+        self._refreshed_at = time.monotonic()
         return None
 
     async def _back_off(self, decision: Decision, loss: Loss) -> None:

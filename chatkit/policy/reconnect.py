@@ -59,7 +59,7 @@ class Context(Struct, frozen=True, kw_only=True):
     can_refresh: bool = False
     """Whether another token can be had without asking the user."""
     refreshed: bool = False
-    """Whether a refresh was tried since the last stable connection."""
+    """Whether a refresh was tried just now: since the last stable connection, and not longer ago than ``retry_cap``."""
     token_left: float | None = None
     """Seconds until the token expires, by the server's clock where that is known."""
     api_status: int | None = None

@@ -272,6 +272,18 @@ async def test_a_token_that_expires_while_connected(lab, chat) -> None:
     assert "refresh" in [event.how for event in client.trace if isinstance(event, TokenChanged)]
 
 
+async def test_a_token_that_expires_again_before_a_connection_was_stable(lab, chat) -> None:
+    """A renewed token that has lived its life is renewed again, however unsteady the connections were."""
+    house = await lab("token-expired:after=1")
+    client = await chat(house, rules={"stable_after": 1000 * TICK}, user="ada", password=house.password)
+
+    def refreshes() -> int:
+        return sum(event.how == "refresh" for event in client.trace if isinstance(event, TokenChanged))
+
+    await until(lambda: refreshes() >= 3 or client.status.state is State.AUTH_REQUIRED)
+    assert client.status.state is not State.AUTH_REQUIRED
+
+
 async def test_no_network_during_a_refresh_is_no_reason_to_give_up(chat) -> None:
     """The token was not refused, nobody answered: it is tried again later."""
     answers = iter([b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n"])
