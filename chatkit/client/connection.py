@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 
 from chatkit.client import tcpinfo
 from chatkit.events import TcpInfoSampled
@@ -115,3 +116,9 @@ async def close_quietly(connection: RecordedConnection, code: int = 1000, reason
     """Closes a connection; a peer that does not answer within two seconds is cut off."""
     with contextlib.suppress(Exception):
         await connection.close(code, reason)
+
+
+async def write_quietly(connection: RecordedConnection, text: str) -> None:
+    """Sends a message; on a connection that has ended it does nothing: the reader tells how."""
+    with contextlib.suppress(ConnectionClosed):
+        await connection.send(text)

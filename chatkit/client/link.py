@@ -18,7 +18,7 @@ import msgspec
 from websockets.exceptions import ConnectionClosed
 
 from chatkit.behaviour import Kind, Signal
-from chatkit.client.connection import RecordedConnection, close_quietly
+from chatkit.client.connection import RecordedConnection, close_quietly, write_quietly
 from chatkit.client.giveup import auth_error, final_error
 from chatkit.client.host import Host
 from chatkit.client.http import HttpStatusError
@@ -28,7 +28,17 @@ from chatkit.client.tasks import Tasks
 from chatkit.ending import Connection
 from chatkit.errors import AuthError, ChatkitError, ConnectFailed, ConnectionEnded
 from chatkit.events import Established, RetryScheduled, StateChanged
-from chatkit.policy.reconnect import Context, Decision, Loss, classify, loss_of, may_leave, probe_delay, row_of
+from chatkit.policy.reconnect import (
+    Context,
+    Decision,
+    Loss,
+    classify,
+    loss_of,
+    may_leave,
+    probe_delay,
+    rejoin_delay,
+    row_of,
+)
 from chatkit.policy.status import RESTING, Move, State, Status, fits, transition
 from chatkit.policy.table import TABLE
 from chatkit.profile import Incoming
@@ -85,6 +95,7 @@ class Link:
         self._again = asyncio.Event()
         self._parked = self._started = False
         self._attempts, self._step = 0, self.rules.retry_first
+        self._suspended: float | None = None
         self._stable = self._refreshed = self._exempt = False
         self._refreshed_at = float("-inf")
         self._compression = True
@@ -167,7 +178,7 @@ class Link:
     def send(self, text: str, generation: int) -> None:
         """Sends something that may be lost: dropped while there is no connection, or another than the caller meant."""
         if self.connection is not None and generation == self.status.generation:
-            self._tasks.spawn(_write(self.connection, text), "write")
+            self._tasks.spawn(write_quietly(self.connection, text), "write")
 
     # The life loop
 
@@ -297,7 +308,8 @@ class Link:
 
     async def _suspend(self, decision: Decision, loss: Loss) -> None:
         """Looks at the backend's health now and then; returns when an attempt is due."""
-        began, delay = time.monotonic(), decision.delay
+        delay = decision.delay
+        began = self._suspended = self._suspended or time.monotonic()
         while True:
             self._set(Move.SUSPEND, decision.hint, decision, loss, attempt=self._attempts, retry_in=delay)
             self._again.clear()
@@ -313,18 +325,20 @@ class Link:
                 return await self._rest(Move.FAIL, hint, given_up, loss)
             delay = probe_delay(self.rules, random.random())
         # The backend is back for everybody at the same time: each comes when its turn is.
-        spread = self.rules.retry_base * random.random()
-        await self._pause(Move.SUSPEND, decision, loss, spread, self._attempts)
+        await self._pause(Move.SUSPEND, decision, loss, rejoin_delay(self.rules, random.random()), self._attempts)
 
     async def _rest(self, move: Move, because: str, decision: Decision | None = None, loss: Loss | None = None) -> None:
         """Waits until somebody says so; then everything starts over."""
         self._again.clear()
         self._set(move, because, decision, loss, attempt=0)
         await self._again.wait()
-        self._attempts, self._step = 0, self.rules.retry_first
+        self._forget_retries()
         self._stable = self._refreshed = False
         self._compression = True
         self._seen.clear()
+
+    def _forget_retries(self) -> None:
+        self._attempts, self._step, self._suspended = 0, self.rules.retry_first, None
 
     # One connection
 
@@ -424,7 +438,7 @@ class Link:
 
     async def _become_stable(self) -> None:
         await asyncio.sleep(self.rules.stable_after)
-        self._attempts, self._step = 0, self.rules.retry_first
+        self._forget_retries()
         self._stable, self._refreshed = True, False
         self._set(Move.SETTLE, "", attempt=0)
 
@@ -484,8 +498,3 @@ class Link:
             hint=decision.remedy if decision is not None else "",
             bot=self._bot,
         )
-
-
-async def _write(connection: RecordedConnection, text: str) -> None:
-    with contextlib.suppress(ConnectionClosed):
-        await connection.send(text)

@@ -345,12 +345,13 @@ def _explain_refusal(error: InvalidStatus, fail: Callable[..., ConnectFailed], r
     status = response.status_code
     meaning = explain(Loss(stage="upgrade", status=status)).partition(": ")[2]
     remedy = "run chatkit check, which asks the HTTP API with the same token"
-    location = response.headers.get("Location")
+    # A field that comes twice is answered by its first value.
+    location = next(iter(response.headers.get_all("Location")), None)
     if location is not None and 300 <= status < 400:
         meaning, remedy = f"redirected to {recorder.redactor.text(location)}", "use the final URL"
     what = f"the upgrade was refused with HTTP {status}: {meaning}"
     body = recorder.redactor.prefix(bytes(response.body or b"")[:300]).decode("utf-8", "replace").strip()
-    wait = retry_after(response.headers.get("Retry-After"))
+    wait = retry_after(next(iter(response.headers.get_all("Retry-After")), None))
     return fail(what, stage="upgrade", status=status, retry_after=wait, got=body or None, remedy=remedy)
 
 

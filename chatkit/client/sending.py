@@ -14,11 +14,9 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
-from websockets.exceptions import ConnectionClosed
-
 from chatkit.behaviour import Kind
 from chatkit.client.book import Book
-from chatkit.client.connection import RecordedConnection
+from chatkit.client.connection import RecordedConnection, write_quietly
 from chatkit.client.host import Host
 from chatkit.client.http import HttpStatusError, Writing
 from chatkit.client.outbox import Outbox
@@ -265,8 +263,7 @@ class Sender:
             raise ConnectFailed("the socket is not live", target=self._api.base, stage="tcp")
         id, bot = item.id if self._idempotent else None, self.bot if self._shared else None
         writing.began = True
-        with contextlib.suppress(ConnectionClosed):
-            await connection.send(self._profile.message(item.text, self.session, id, bot))
+        await write_quietly(connection, self._profile.message(item.text, self.session, id, bot))
         writing.over.set()
         key = self._key(item.id)
         await self._answer_or(key, lost)
@@ -395,7 +392,7 @@ class Sender:
         self.outbox.set_session(session)
         if self._connection is not None:
             sync = self._profile.sync(session, self.bot if self._shared else None)
-            self._tasks.spawn(_write(self._connection, sync), "session sync")
+            self._tasks.spawn(write_quietly(self._connection, sync), "session sync")
 
     def _health_changed(self) -> None:
         last = self._host.health.status.last
@@ -406,8 +403,3 @@ class Sender:
         """The backend is there (again): what waits need not wait for its own timer, but for a ``Retry-After``."""
         self._not_before = float("-inf")
         self._kick.set()
-
-
-async def _write(connection: RecordedConnection, text: str) -> None:
-    with contextlib.suppress(ConnectionClosed):
-        await connection.send(text)

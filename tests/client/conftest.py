@@ -68,6 +68,7 @@ class Guest:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
         self.request = b""
+        self.upgraded = False
 
     async def head(self) -> bytes:
         """Its HTTP request."""
@@ -85,6 +86,7 @@ class Guest:
         )
         for text in then:
             self.writer.write(text if isinstance(text, bytes) else frame(Opcode.TEXT, text))
+        self.upgraded = True
         await self.writer.drain()
 
     async def silence(self) -> None:
