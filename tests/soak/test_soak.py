@@ -86,6 +86,8 @@ async def test_a_hop_forwards_ends_and_refuses() -> None:
                     await asyncio.open_connection("127.0.0.1", hop.port)
                 await refusing
             reader, writer = await asyncio.open_connection("127.0.0.1", hop.port)
+            writer.write(b"hello")
+            assert await reader.readexactly(5) == b"hello"
             hop.fin()
             assert await reader.read() == b""
             writer.close()
