@@ -51,8 +51,8 @@ def test_a_peak_is_the_fullest_second() -> None:
 
 def test_a_slope_tells_growth_from_noise() -> None:
     """The longest life counts, its first third does not."""
-    flat = [(float(n), 100.0 + n % 3) for n in range(100)]
-    grows = [(float(n), 100.0 + n / 10) for n in range(120)]
+    flat = [(float(n), 100.0 + n % 3) for n in range(200)]
+    grows = [(float(n), 100.0 + n / 10) for n in range(240)]
     assert slope({1: flat}).flat
     assert not slope({1: flat, 2: grows}).flat
     assert slope({2: grows}).per_minute == pytest.approx(6.0)
@@ -86,6 +86,8 @@ async def test_a_hop_forwards_ends_and_refuses() -> None:
                     await asyncio.open_connection("127.0.0.1", hop.port)
                 await refusing
             reader, writer = await asyncio.open_connection("127.0.0.1", hop.port)
+            writer.write(b"hello")
+            assert await reader.readexactly(5) == b"hello"
             hop.fin()
             assert await reader.read() == b""
             writer.close()

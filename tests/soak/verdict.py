@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 STEADY = 1.0
 """MiB per minute that count as flat."""
-ENOUGH = 30
-"""Samples after the warm-up that a slope needs."""
+ENOUGH = 120
+"""Samples after the warm-up that a slope needs: in a shorter life bounded memories still fill."""
 
 
 @dataclass(frozen=True)
