@@ -193,6 +193,8 @@ class Client(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     queue_overflow: Literal["raise", "drop-oldest"] = "raise"
     queue_ttl: float = 120.0
     """A message that waited so long is not sent any more."""
+    keep_messages: int = 2000
+    """Messages of one conversation that are remembered and shown; the oldest go first."""
     history_poll: float = 0.0
     """The session's history is asked for every so many seconds besides the socket; 0 trusts the push."""
     reply_grace: float = 5.0

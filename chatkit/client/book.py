@@ -51,6 +51,7 @@ class Book:
         """Records and announces what the ledger decided, and answers those who wait."""
         for outcome in (outcomes,) if isinstance(outcomes, Outcome) else outcomes:
             self._apply(outcome, connection)
+        self.ledger.trim()
 
     def fail(self, key: str, state: DeliveryState, error: ChatkitError) -> None:
         """Our message will not get its reply: refused, expired, or its fate is unknown."""
@@ -60,7 +61,7 @@ class Book:
     def tell(self, key: str, error: ChatkitError) -> None:
         """Ends the wait for a reply; where the message may have arrived, as a loss."""
         future = self._replies.pop(key, None)
-        if future is None or future.done():
+        if future is None or future.done() or not self.ledger.has(key):
             return
         state = self.ledger.message(key).state
         refused = state == DeliveryState.REJECTED

@@ -125,7 +125,11 @@ class ChatClient:
         self._complaints: set[type[Exception]] = set()
         self._failure: BaseException | None = None
         shared = mux is not None
-        ledger = Ledger(show_both=self.rules.show_http_reply, via_socket=self.profile.send.via == "websocket")
+        ledger = Ledger(
+            show_both=self.rules.show_http_reply,
+            via_socket=self.profile.send.via == "websocket",
+            most=self.rules.keep_messages,
+        )
         self._book = Book(ledger, self.recorder, self._notify)
         outbox = Outbox(queue, bot, self.rules, redactor=self.recorder.redactor)
         self._sender = Sender(bot, host, self._book, outbox, self._tasks, shared=shared)
@@ -168,10 +172,14 @@ class ChatClient:
         if self._opened or self.status.state is not State.IDLE:
             return
         self._opened = True
-        if self._login is not None:
-            await self.api.login(*self._login)
-        await self.host.renew_first()
-        self._sender.open()
+        try:
+            if self._login is not None:
+                await self.api.login(*self._login)
+            await self.host.renew_first()
+            self._sender.open()
+        except BaseException:
+            self._opened = False
+            raise
         self.host.start()
         if self.rules.history_poll > 0:
             self._tasks.spawn(self._conversation.poll(), "history poll")

@@ -192,7 +192,8 @@ class Link:
 
     async def _follow(self, loss: Loss) -> None:
         """Does what the policy says about a loss; returns when the next attempt is due."""
-        self._count(row_of(loss, (*self.rules.rows, *TABLE)).kind)
+        kind = row_of(loss, (*self.rules.rows, *TABLE)).kind
+        self.drops[kind] = self.drops.get(kind, 0) + 1
         api_status = None
         while True:
             decision = classify(loss, self._context(loss, api_status))
@@ -217,9 +218,6 @@ class Link:
                 case _:
                     self.error = final_error(decision, loss, self.host, self.error)
                     return await self._rest(Move.FAIL, decision.hint, decision, loss)
-
-    def _count(self, kind: Kind) -> None:
-        self.drops[kind] = self.drops.get(kind, 0) + 1
 
     def _context(self, loss: Loss, api_status: int | None) -> Context:
         kind, now = row_of(loss, (*self.rules.rows, *TABLE)).kind, time.monotonic()
@@ -255,7 +253,8 @@ class Link:
     async def _refresh(self, decision: Decision) -> Loss | None:
         """Gets another token and goes on at once; the failure otherwise."""
         self._set(Move.TRY, f"{decision.hint}; another token is fetched", decision)
-        self._refreshed = True
+        # Where another client renewed it meanwhile, nothing is asked, and this client's own turn is still to come.
+        self._refreshed = self._refreshed or self._used_token == self.host.api.credentials.token
         try:
             await self.host.api.refresh(stale=self._used_token)
         except ConnectFailed as error:

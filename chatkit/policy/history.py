@@ -91,17 +91,17 @@ def merge(
     outcomes: list[Outcome] = []
     before: str | None = None
     asked: Request | None = None
-    began = False
-    first = next((key for row in rows if row.id is not None and (key := ledger.known(row.id)) is not None), None)
-    for row in rows:
+    known = [n for n, row in enumerate(rows) if row.id is not None and ledger.known(row.id) is not None]
+    first = ledger.known(rows[known[0]].id or "") if known else None
+    # What was forgotten was shown once: then only what comes after all that is remembered can be missing.
+    news = known[-1] if known and ledger.forgotten else 0
+    for n, row in enumerate(rows):
         if row.role == "user":
             key = _own(ledger, row, session_id, epoch + ahead, outcomes)
             asked = next((r for r in ledger.requests if r.key == key), None)
         else:
             key = _reply(ledger, row, asked, outcomes)
-        began = began or key is not None
-        # Rows before all that is remembered were shown once and forgotten.
-        if key is None and (began or not ledger.forgotten) and row.role in ("user", "assistant"):
+        if key is None and n >= news and row.role in ("user", "assistant"):
             place = (before, None if before is not None else first)
             key = _fill(ledger, row, asked, session_id, at, author, place, outcomes)
         before = key or before

@@ -55,7 +55,7 @@ class Ledger:
     Args:
         show_both: the mistake of the incident: the HTTP reply is shown although the socket is live.
         via_socket: messages go out over the WebSocket too; then replies answer requests in their order.
-        most: messages kept; the oldest settled ones go first, and :attr:`forgotten` counts them.
+        most: messages that :meth:`trim` leaves; the oldest go first, and :attr:`forgotten` counts them.
     """
 
     def __init__(self, *, show_both: bool = False, via_socket: bool = False, most: int = MOST) -> None:
@@ -65,8 +65,8 @@ class Ledger:
         self._messages: dict[str, ChatMessage] = {}
         self._requests: dict[str, Request] = {}
         self._by_client_id: dict[str, str] = {}
-        self._by_id: Seen[str, str] = Seen()
-        self._by_time: Seen[tuple[str | None, str, str], str] = Seen(age=REMEMBERED)
+        self._by_id: Seen[str, str] = Seen(2 * most)
+        self._by_time: Seen[tuple[str | None, str, str], str] = Seen(most, REMEMBERED)
         self._unclaimed: list[str] = []
         self._degraded: list[str] = []
         self._next = 0
@@ -452,14 +452,15 @@ class Ledger:
             rows = list(self._messages.items())
             place = next(n for n, (key, _) in enumerate(rows) if key == beside) + (after is not None)
             self._messages = dict([*rows[:place], (message.key, message), *rows[place:]])
-        if len(self._messages) > self._most:
-            self._shorten()
         return message
 
-    def _shorten(self) -> None:
-        """Drops the oldest tenth, but nothing that is under way."""
-        loose = [key for key, message in self._messages.items() if self._is_settled(message)]
-        for key in loose[: max(1, self._most // 10)]:
+    def trim(self) -> None:
+        """Drops the oldest tenth of what is over where too much is remembered. To be called between facts: what they
+        changed must have been told."""
+        if len(self._messages) <= self._most:
+            return
+        loose = [key for key, message in self._messages.items() if self._is_over(message)]
+        for key in loose[: len(self._messages) - self._most + self._most // 10]:
             message = self._messages.pop(key)
             self._requests.pop(key, None)
             self._by_client_id.pop(message.client_id or "", None)
@@ -468,8 +469,11 @@ class Ledger:
                 self._degraded.remove(key)
             self.forgotten += 1
 
-    def _is_settled(self, message: ChatMessage) -> bool:
-        return message.state in SETTLED if message.via == "local" else message.state != "streaming"
+    def _is_over(self, message: ChatMessage) -> bool:
+        if message.via != "local":
+            return message.state != "streaming"
+        # Of a message whose fate is unknown the history may still tell.
+        return message.state in SETTLED and message.state != DeliveryState.UNKNOWN
 
     def _change(self, key: str, **changes: object) -> ChatMessage:
         self._messages[key] = msgspec.structs.replace(self._messages[key], **changes)

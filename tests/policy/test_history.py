@@ -97,6 +97,8 @@ def test_what_was_forgotten_is_not_shown_again() -> None:
     rows = [row(str(n), "assistant", f"text {n}") for n in range(30)]
     for n in range(25):
         ledger.reply(f"text {n}", str(n), "s", "Bot", n)
+        ledger.trim()
+    assert ledger.forgotten >= 15
     merge(ledger, rows, "s", 99)
     texts = [text for _, text in shown(ledger)]
     assert texts == sorted(texts, key=lambda text: int(text.split()[1]))

@@ -37,16 +37,14 @@ RATE = 2.0
 """Messages per second and bot."""
 MOST_QUEUED = 50
 """Messages that may wait before a bot pauses."""
-SMALL: int | None = None
-"""What a conversation remembers at most, so that it is full within the warm-up; ``None`` for chatkit's own 2,000.
-
-Less than the rows of a session is what a long session is to 2,000: with 100 the soak shows what happens then.
-"""
+KEPT = 200
+"""Messages that a conversation remembers: it is full within the warm-up, and less than the rows of a session."""
 ENDED = 10
 """Ended connections that a client remembers here, for the same reason (chatkit's own: 1,000)."""
 BAD = (DeliveryState.EXPIRED, DeliveryState.REJECTED, DeliveryState.UNKNOWN)
 RULES = msgspec.structs.replace(
     Client(),
+    keep_messages=KEPT,
     connect_timeout=3.0,
     stabilise=0.5,
     stable_after=1.0,
@@ -160,9 +158,6 @@ class Soaked:
 def shrink(client: ChatClient) -> None:
     """Bounded memories get smaller bounds: what still grows after the warm-up has none."""
     client._line._ended = deque(maxlen=ENDED)
-    if SMALL is not None:
-        ledger = client._book.ledger
-        ledger._most = ledger._by_id._most = ledger._by_time._most = SMALL
 
 
 def rss() -> float:
