@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import chatkit
@@ -20,11 +21,30 @@ def fenced(language: str) -> list[str]:
 
 def test_five_lines_print_the_endings() -> None:
     """The Python block runs as it stands; figures may differ in the last digit, words may not."""
-    (code,), (claimed,) = fenced("python"), fenced("text")
+    code, (claimed,) = fenced("python")[0], fenced("text")
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=90)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert mask(done.stdout) == mask(claimed)
+
+
+_WITH_A_LAB = """
+import asyncio, chatkit
+with chatkit.LabServer() as lab:
+    url, token = lab.url, lab.token
+    async def main():
+{code}
+    asyncio.run(main())
+"""
+
+
+def test_the_other_blocks_run(tmp_path: Path) -> None:
+    """Against a lab, given its URL and a token; they say how the connection stands."""
+    for block in fenced("python")[1:]:
+        code = _WITH_A_LAB.format(code=textwrap.indent(block, " " * 8))
+        done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=90)
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        assert done.stdout.startswith("Connection 1 ")
 
 
 def mask(text: str) -> str:

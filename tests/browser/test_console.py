@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.browser.conftest import PATIENCE, LabPage
+from tests.browser.conftest import PATIENCE, PICTURES, LabPage
 from tests.browser.test_notebooks import assert_quiet
 
 pytestmark = pytest.mark.browser
@@ -98,3 +98,29 @@ def test_mistakes_are_sentences(open_notebook: Open) -> None:
     page.wait_for_selector(".ck-problem:has-text('refused')", timeout=PATIENCE)
     assert lab.external == []
     assert lab.complaints == []
+
+
+def test_a_message_waits_while_the_backend_is_gone(open_notebook: Open) -> None:
+    """The server crashes: what is typed meanwhile is shown as waiting, the paragraph says so, and it goes out once."""
+    lab = open_notebook(
+        [
+            "import chatkit\n"
+            'lab = chatkit.start_lab(faults=["server-crash:after=8,gap=12"])\n'
+            'console = chatkit.Console(lab, bot="echo", queue="outbox.db")\n'
+            "console",
+        ]
+    )
+    lab.run_all()
+    page = lab.page
+    page.wait_for_selector(".ck-console .ck-word:text-is('Live')", timeout=PATIENCE)
+    page.wait_for_selector(".ck-console .ck-word:text-is('Reconnecting')", timeout=PATIENCE)
+    page.click(".ck-send textarea")
+    page.keyboard.type("does this arrive?")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".ck-meta:has-text('waits:')", timeout=PATIENCE)
+    page.wait_for_selector(".ck-explain:has-text('1 message of yours, kept in a file, waits')", timeout=PATIENCE)
+    page.screenshot(path=PICTURES / "console-waiting.png")
+    page.wait_for_selector(".ck-console .ck-word:text-is('Live')", timeout=PATIENCE)
+    page.wait_for_selector(".ck-meta:has-text('replied')", timeout=PATIENCE)
+    assert page.locator(".ck-text:text-is('does this arrive?')").count() == 2
+    assert lab.errors() == []
