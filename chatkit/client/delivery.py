@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Generator
 
+import msgspec
 from msgspec import Struct
 
 from chatkit.policy.delivery import ChatMessage, DeliveryState
@@ -41,6 +42,11 @@ class Delivery:
         """The message as it is shown now, or as it was when the conversation forgot it."""
         if self._ledger.has(self.key):
             self._last = self._ledger.message(self.key)
+        elif self._done.done() and not self._done.cancelled():
+            # The conversation forgot it: what became of it is known all the same.
+            error = self._done.exception()
+            state = DeliveryState.REPLIED if error is None else getattr(error, "outcome", DeliveryState.REJECTED)
+            self._last = msgspec.structs.replace(self._last, state=state)
         return self._last
 
     @property

@@ -91,21 +91,30 @@ def merge(
     outcomes: list[Outcome] = []
     before: str | None = None
     asked: Request | None = None
-    known = [n for n, row in enumerate(rows) if row.id is not None and ledger.known(row.id) is not None]
-    first = ledger.known(rows[known[0]].id or "") if known else None
-    # What was forgotten was shown once: then only what comes after all that is remembered can be missing.
-    news = known[-1] if known and ledger.forgotten else 0
+    known = [(n, key) for n, row in enumerate(rows) if (key := _shown(ledger, row)) is not None]
+    first = known[0][1] if known else None
+    # What was forgotten was shown once: then only what comes after something that is remembered can be missing.
+    news = 0 if not ledger.forgotten else known[0][0] if known else len(rows)
     for n, row in enumerate(rows):
         if row.role == "user":
             key = _own(ledger, row, session_id, epoch + ahead, outcomes)
             asked = next((r for r in ledger.requests if r.key == key), None)
         else:
             key = _reply(ledger, row, asked, outcomes)
-        if key is None and n >= news and row.role in ("user", "assistant"):
+        gone = row.id is not None and ledger.gone(row.id)
+        if key is None and n >= news and not gone and row.role in ("user", "assistant"):
             place = (before, None if before is not None else first)
             key = _fill(ledger, row, asked, session_id, at, author, place, outcomes)
         before = key or before
     return outcomes
+
+
+def _shown(ledger: Ledger, row: HistoryRow) -> str | None:
+    """Key of the message that a row certainly is."""
+    if row.id is not None and (key := ledger.known(row.id)) is not None:
+        return key
+    named = ledger.request_of(row.client_id) if row.client_id else None
+    return named.key if named is not None else None
 
 
 def _own(ledger: Ledger, row: HistoryRow, session_id: str | None, zero: float, outcomes: list[Outcome]) -> str | None:

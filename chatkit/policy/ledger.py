@@ -65,7 +65,8 @@ class Ledger:
         self._messages: dict[str, ChatMessage] = {}
         self._requests: dict[str, Request] = {}
         self._by_client_id: dict[str, str] = {}
-        self._by_id: Seen[str, str] = Seen(2 * most)
+        self._by_id: dict[str, str] = {}
+        self._gone: Seen[str, bool] = Seen(4 * most)
         self._by_time: Seen[tuple[str | None, str, str], str] = Seen(most, REMEMBERED)
         self._unclaimed: list[str] = []
         self._degraded: list[str] = []
@@ -93,8 +94,11 @@ class Ledger:
 
     def known(self, message_id: str) -> str | None:
         """Key of the message with a server's id."""
-        key = self._by_id.get(message_id, 0.0)
-        return key if key in self._messages else None
+        return self._by_id.get(message_id)
+
+    def gone(self, message_id: str) -> bool:
+        """Whether a message with this server's id was shown and forgotten."""
+        return self._gone.get(message_id, 0.0) is not None
 
     def request_of(self, client_id: str) -> Request | None:
         """Our message with this client id."""
@@ -151,7 +155,7 @@ class Ledger:
         """The session's history holds our message, as the row with that id."""
         request = self._requests[key]
         request.row = row
-        self._by_id.put(row, key, 0.0)
+        self._by_id[row] = key
         state = self._messages[key].state
         if state in (DeliveryState.UNKNOWN, DeliveryState.WRITTEN):
             request.done = False
@@ -242,6 +246,8 @@ class Ledger:
         key = self.known(message_id) if message_id else None
         if key is not None and self._messages[key].state == "complete":
             return self._again(key, message_id, "message_id", at)
+        if message_id and self.gone(message_id):
+            return Outcome(suppressed="message_id")
         if key is None and (same := self._same_moment(message_id, session_id, timestamp, "assistant", at)):
             return self._again(same, message_id, "timestamp", at)
         request = named if named is not None and named.shown is None else None
@@ -278,7 +284,7 @@ class Ledger:
         timestamp: str | None = None,
     ) -> Outcome:
         """Another user's message came."""
-        if message_id and self.known(message_id) is not None:
+        if message_id and (self.known(message_id) is not None or self.gone(message_id)):
             return Outcome(suppressed="message_id")
         if self._same_moment(message_id, session_id, timestamp, "user", at):
             return Outcome(suppressed="timestamp")
@@ -307,7 +313,7 @@ class Ledger:
 
     def identify(self, key: str, message_id: str, via: str) -> Outcome:
         """A message that had no server's id has one now: the same message, seen again."""
-        self._by_id.put(message_id, key, 0.0)
+        self._by_id[message_id] = key
         if key in self._degraded:
             self._degraded.remove(key)
         message = self._change(key, message_id=message_id, also_via=self._messages[key].also_via or via)
@@ -342,7 +348,7 @@ class Ledger:
         """A message of somebody else, at the end, or right after ``after``, or right ahead of ``ahead_of``."""
         key = self._key("r")
         if message_id:
-            self._by_id.put(message_id, key, at)
+            self._by_id[message_id] = key
         message = ChatMessage(
             key=key,
             role=role,
@@ -367,10 +373,10 @@ class Ledger:
 
     def _again(self, key: str, message_id: str | None, told_by: str, at: float) -> Outcome:
         """A second copy of a message that is shown."""
-        if message_id:
-            self._by_id.put(message_id, key, at)
         if key not in self._messages:
             return Outcome(suppressed=told_by)
+        if message_id:
+            self._by_id[message_id] = key
         shown = self._messages[key]
         also = shown.also_via or ("websocket" if shown.via != "websocket" or told_by == "message_id" else None)
         message = self._change(key, also_via=also, message_id=shown.message_id or message_id)
@@ -461,13 +467,15 @@ class Ledger:
             return
         loose = [key for key, message in self._messages.items() if self._is_over(message)]
         for key in loose[: len(self._messages) - self._most + self._most // 10]:
-            message = self._messages.pop(key)
-            self._requests.pop(key, None)
+            message, request = self._messages.pop(key), self._requests.pop(key, None)
             self._by_client_id.pop(message.client_id or "", None)
             self._forget_unclaimed(key)
             if key in self._degraded:
                 self._degraded.remove(key)
             self.forgotten += 1
+            for id in (message.message_id, request.row if request is not None else None):
+                if id is not None and self._by_id.pop(id, None) is not None:
+                    self._gone.put(id, True, 0.0)
 
     def _is_over(self, message: ChatMessage) -> bool:
         if message.via != "local":

@@ -144,6 +144,25 @@ async def test_a_gap_is_filled_after_a_reconnect(lab, chat) -> None:
     assert [m.text for m in client.messages] == ["mine", "mine", "theirs", "theirs"]
 
 
+async def test_a_conversation_longer_than_its_memory(lab, chat) -> None:
+    """What was forgotten is not shown again from the history; every delivery knows its end; nothing comes twice."""
+    house = await lab(capabilities=["idempotency"])
+    own = msgspec.structs.replace(profile(keep_messages=20), send=Send(idempotent=True))
+    client = await chat(house, profile=own)
+    deliveries = []
+    for n in range(60):
+        deliveries.append(client.send(f"message {n}"))
+        await asyncio.sleep(TICK / 3)
+        if n % 12 == 5:
+            house.cut("rst")
+        texts = [message.text for message in client.messages if message.role == "assistant"]
+        assert len(texts) == len(set(texts))
+    await asyncio.gather(*deliveries)
+    assert {str(delivery.state) for delivery in deliveries} == {"replied"}
+    assert asked(house) == [f"message {n}" for n in range(60)]
+    assert len(client.messages) <= 22
+
+
 async def test_a_backend_that_replays(lab, chat) -> None:
     """The capability ``resume``: the server sends again what was missed, other sessions included."""
     house = await lab(capabilities=["resume"])
