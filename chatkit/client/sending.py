@@ -23,7 +23,7 @@ from chatkit.client.outbox import Outbox
 from chatkit.client.tasks import Tasks
 from chatkit.errors import AuthError, ChatkitError, ConnectFailed, ConnectionEnded, InvalidInput
 from chatkit.events import Noted
-from chatkit.policy.carrying import fate
+from chatkit.policy.carrying import HANDLER_FAILED, fate
 from chatkit.policy.delivery import SETTLED, DeliveryState
 from chatkit.policy.outgoing import IN_FLIGHT, Item, new_id, next_batch
 from chatkit.policy.reconnect import Loss, asked_to_wait, backoff, explain, row_of
@@ -297,7 +297,7 @@ class Sender:
     def _failed(
         self, item: Item, error: ChatkitError, status: int | None, began: bool, retry_after: float | None
     ) -> None:
-        if status is not None and status >= 500 and began and self.outbox.server_failed(item.id, error.what):
+        if status == HANDLER_FAILED and began and self.outbox.server_failed(item.id, error.what):
             self._poison(item, error.what)
             return
         match fate(status=status, began=began, idempotent=self._idempotent):

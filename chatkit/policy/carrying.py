@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+HANDLER_FAILED = 500
+"""The HTTP status that blames the message itself: those above it speak of hops and load."""
+
 Fate = Literal["wait", "again", "unknown", "reject"]
 """``wait``: it was not processed, its turn comes again. ``again``: it may have been, and may be repeated. ``unknown``:
 it may have been, and may not. ``reject``: the backend will not have it."""
@@ -27,7 +30,8 @@ def fate(*, status: int | None, began: bool, idempotent: bool) -> Fate:
     doubtful: Fate = "again" if idempotent else "unknown"
     if status is None:
         return doubtful if began else "wait"
-    if status in NOT_PROCESSED:
+    # What failed before any of the message was written was something else, such as beginning a session.
+    if status in NOT_PROCESSED or (status >= 500 and not began):
         return "wait"
     if status >= 500:
         return doubtful

@@ -20,6 +20,9 @@ from chatkit.policy.carrying import fate
         (503, True, False, "wait"),
         (408, True, False, "wait"),
         (425, True, False, "wait"),
+        (500, False, False, "wait"),
+        (502, False, True, "wait"),
+        (403, False, False, "reject"),
         (500, True, False, "unknown"),
         (500, True, True, "again"),
         (502, True, False, "unknown"),
@@ -43,4 +46,4 @@ def test_a_backend_that_knows_no_ids_never_gets_it_twice(status: int | None, beg
     found = fate(status=status, began=began, idempotent=False)
     assert found != "again"
     if found == "wait":
-        assert status in (408, 425, 429, 503) or (status is None and not began)
+        assert status in (408, 425, 429, 503) or not began
