@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import subprocess
@@ -13,14 +12,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chatkit.errors import AuthError, ConnectionEnded, ConnectionLost, InvalidInput, QueueFull
+from chatkit.errors import AuthError, ConnectionEnded, ConnectionLost, QueueFull
 from chatkit.events import DeliveryChanged, Resumed
 from chatkit.lab import LabServer
 from chatkit.policy.status import State
 from chatkit.profile import Profile, Send
 from conftest import TICK, until
 
-from .conftest import HELLO, RULES, Guest, peer, profile
+from .conftest import RULES, Guest, peer, profile
 
 ONCE = msgspec.structs.replace(profile(), send=Send(idempotent=True))
 
@@ -288,11 +287,3 @@ async def test_every_step_is_on_record(lab, chat) -> None:
         "acked",
         "replied",
     ]
-
-
-def test_the_helpers_make_what_they_say() -> None:
-    """A greeting is JSON, and the profile declares what it should."""
-    assert json.loads(HELLO)["type"] == "connection_established"
-    assert ONCE.send.idempotent
-    with pytest.raises(InvalidInput):
-        raise InvalidInput("x")
