@@ -94,7 +94,8 @@ def merge(
     known = [(n, key) for n, row in enumerate(rows) if (key := _shown(ledger, row)) is not None]
     first = known[0][1] if known else None
     # What was forgotten was shown once: then only what comes after something that is remembered can be missing.
-    news = 0 if not ledger.forgotten else known[0][0] if known else len(rows)
+    fresh = (n for n, key in known if ledger.beyond(key))
+    news = next(fresh, len(rows)) if ledger.forgotten else 0
     for n, row in enumerate(rows):
         if row.role == "user":
             key = _own(ledger, row, session_id, epoch + ahead, outcomes)

@@ -70,7 +70,7 @@ class Ledger:
         self._by_time: Seen[tuple[str | None, str, str], str] = Seen(most, REMEMBERED)
         self._unclaimed: list[str] = []
         self._degraded: list[str] = []
-        self._next = 0
+        self._next = self._horizon = 0
         self.forgotten = 0
         """Messages that were dropped from the beginning."""
 
@@ -87,6 +87,10 @@ class Ledger:
     def message(self, key: str) -> ChatMessage:
         """The message with this key."""
         return self._messages[key]
+
+    def beyond(self, key: str) -> bool:
+        """Whether a message came after all that was forgotten."""
+        return int(key[1:]) > self._horizon
 
     def has(self, key: str) -> bool:
         """Whether the message is still remembered."""
@@ -466,13 +470,17 @@ class Ledger:
         if len(self._messages) <= self._most:
             return
         loose = [key for key, message in self._messages.items() if self._is_over(message)]
-        for key in loose[: len(self._messages) - self._most + self._most // 10]:
+        going = set(loose[: len(self._messages) - self._most + self._most // 10])
+        # An answer goes with its question: alone, without an id, it would not be known again in the history.
+        going |= {key for key in loose if self._messages[key].answers in going}
+        for key in going:
             message, request = self._messages.pop(key), self._requests.pop(key, None)
             self._by_client_id.pop(message.client_id or "", None)
             self._forget_unclaimed(key)
             if key in self._degraded:
                 self._degraded.remove(key)
             self.forgotten += 1
+            self._horizon = max(self._horizon, int(key[1:]))
             for id in (message.message_id, request.row if request is not None else None):
                 if id is not None and self._by_id.pop(id, None) is not None:
                     self._gone.put(id, True, 0.0)

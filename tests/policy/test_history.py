@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -104,6 +105,28 @@ def test_what_was_forgotten_is_not_shown_again() -> None:
     assert texts == sorted(texts, key=lambda text: int(text.split()[1]))
     assert texts[-1] == "text 29"
     assert len(set(texts)) == len(texts)
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_an_answer_is_forgotten_with_its_question(before: int) -> None:
+    """One that came by HTTP has no id of its own: alone it would be shown a second time."""
+    ledger, rows = Ledger(most=10), [row("first", "user", "unanswered", client_id="first")]
+    ledger.acked(ledger.sent("unanswered", 49, "s", "first").key)
+    for n in range(before):
+        ledger.other("hi", f"x{n}", "s", "grace", 1)
+    for n in range(30):
+        asked = ledger.sent(f"question {n}", 50 + n, "s", f"id-{n}")
+        ledger.answered(asked.key, f"answer {n}", "s", 50 + n, live=False)
+        ledger.trim()
+        rows += [
+            row(f"q{n}", "user", f"question {n}", client_id=f"id-{n}"),
+            row(f"a{n}", "assistant", f"answer {n}", in_reply_to=f"id-{n}"),
+        ]
+    merge(ledger, rows, "s", 99)
+    texts = [text for _, text in shown(ledger)]
+    assert len(texts) == len(set(texts))
+    assert texts[-2:] == ["question 29", "answer 29"]
+    assert "question 0" not in texts
 
 
 def test_rows_are_read_by_the_profiles_paths() -> None:
