@@ -435,7 +435,8 @@ class Ledger:
             self._unclaimed.remove(stream)
             message = self._change(stream, text=text, state="complete", also_via="http", answers=request.key)
             return [Outcome(message=message), self.reply_to(request, message, "http")]
-        message = self.new("Assistant", text, at, "http", "complete", None, request.session_id)
+        later = next((r.shown for r in self.requests if r.at > request.at and r.shown in self._messages), None)
+        message = self.new("Assistant", text, at, "http", "complete", None, request.session_id, ahead_of=later)
         message = self._change(message.key, answers=request.key)
         if remember:
             self._degraded.append(message.key)
@@ -465,8 +466,7 @@ class Ledger:
         return message
 
     def trim(self) -> None:
-        """Drops the oldest tenth of what is over where too much is remembered. To be called between facts: what they
-        changed must have been told."""
+        """Drops the oldest of what is over, where too much is remembered; to be called once all changes were told."""
         if len(self._messages) <= self._most:
             return
         loose = [key for key, message in self._messages.items() if self._is_over(message)]
