@@ -33,14 +33,13 @@ from chatkit.policy.reconnect import (
     Decision,
     Loss,
     classify,
+    kind_of,
     loss_of,
     may_leave,
     probe_delay,
     rejoin_delay,
-    row_of,
 )
 from chatkit.policy.status import RESTING, Move, State, Status, fits, transition
-from chatkit.policy.table import TABLE
 from chatkit.profile import Incoming
 
 ENDED_KEPT = 1000
@@ -192,7 +191,7 @@ class Link:
 
     async def _follow(self, loss: Loss) -> None:
         """Does what the policy says about a loss; returns when the next attempt is due."""
-        kind = row_of(loss, (*self.rules.rows, *TABLE)).kind
+        kind = kind_of(loss, self.rules)
         self.drops[kind] = self.drops.get(kind, 0) + 1
         api_status = None
         while True:
@@ -220,7 +219,7 @@ class Link:
                     return await self._rest(Move.FAIL, decision.hint, decision, loss)
 
     def _context(self, loss: Loss, api_status: int | None) -> Context:
-        kind, now = row_of(loss, (*self.rules.rows, *TABLE)).kind, time.monotonic()
+        kind, now = kind_of(loss, self.rules), time.monotonic()
         before, self._seen[kind] = self._seen.get(kind), now
         return Context(
             rules=self.rules,

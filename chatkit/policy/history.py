@@ -96,10 +96,11 @@ def merge(
     # What was forgotten was shown once: then only what comes after something that is remembered can be missing.
     fresh = (n for n, key in known if ledger.beyond(key))
     news = next(fresh, len(rows)) if ledger.forgotten else 0
+    ours = {request.key: request for request in ledger.requests}
     for n, row in enumerate(rows):
         if row.role == "user":
             key = _own(ledger, row, session_id, epoch + ahead, outcomes)
-            asked = next((r for r in ledger.requests if r.key == key), None)
+            asked = ours.get(key or "")
         else:
             key = _reply(ledger, row, asked, outcomes)
         gone = row.id is not None and ledger.gone(row.id)

@@ -122,6 +122,11 @@ def row_of(loss: Loss, rows: tuple[Row, ...] = TABLE) -> Row:
     return next(row for row in rows if _fits(row, loss))
 
 
+def kind_of(loss: Loss, rules: Client) -> Kind:
+    """The class of a loss, by the rows of the rules and then those of the table."""
+    return row_of(loss, (*rules.rows, *TABLE)).kind
+
+
 def _fits(row: Row, loss: Loss) -> bool:
     side = row.by is None or (row.by == "client") == loss.by_us
     said = row.reason is None or row.reason in loss.error
