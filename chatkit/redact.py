@@ -89,8 +89,11 @@ class Redactor:
             self.add(secret)
 
     def add(self, secret: str | None) -> None:
-        """Announces a secret; its URL-quoted and JSON-escaped spellings count too. Short or empty ones are ignored."""
-        if not secret or len(secret) < 4:
+        """Announces a secret; its URL-quoted and JSON-escaped spellings count too. Short or empty ones are ignored.
+
+        A JWT is known by its looks and not held: a client that lives for days gets thousands of them.
+        """
+        if not secret or len(secret) < 4 or _JWT.fullmatch(secret.encode("utf-8", "surrogatepass")):
             return
         spellings = {secret, quote(secret, safe=""), quote(secret), json.dumps(secret)[1:-1]}
         known = set(self._secrets) | {spelling.encode() for spelling in spellings}

@@ -391,6 +391,19 @@ class TraceBuilder:
         ended = [code for code, found in self._landmarks.items() if _ENDS & found.keys() and code not in here]
         for code in ended[: -max(10, keep // 100)]:
             del self._landmarks[code]
+        self._forget_names(here | self._landmarks.keys())
+
+    def _forget_names(self, needed: set[int]) -> None:
+        """Numbers the connections anew, without those of which nothing is held."""
+        new = np.full(len(self._names) + 1, -1, np.int32)  # the last place is code -1: no connection
+        names = [name for name, code in self._names.items() if code in needed]
+        new[[self._names[name] for name in names]] = np.arange(len(names))
+        self._connection = array("i", new[np.asarray(self._connection)].tobytes())
+        self._landmarks = {
+            int(new[code]): {kind: one._replace(connection=int(new[code])) for kind, one in found.items()}
+            for code, found in self._landmarks.items()
+        }
+        self._names = {name: code for code, name in enumerate(names)}
 
     def build(self, start: int = 0) -> Trace:
         """A trace of the events after the first ``start``; later appends do not touch it."""

@@ -101,6 +101,14 @@ def test_secrets_too_short_to_tell_from_text_are_ignored(secret: str | None) -> 
     assert redactor.text("abc abcd") == "abc abcd"
 
 
+def test_a_jwt_is_not_held() -> None:
+    """It is known by its looks; a client that lives for days gets thousands of them."""
+    redactor = Redactor([JWT, "opaque-token"])
+    assert not redactor._secrets or JWT.encode() not in redactor._secrets
+    assert b"opaque-token" in redactor._secrets
+    assert JWT.split(".")[2] not in redactor.text(f"x {JWT} y {quote(JWT)}")
+
+
 def test_headers_of_credentials_lose_their_value() -> None:
     """Names stay as they were sent; other fields are looked at too."""
     headers = [("AUTHORIZATION", "Basic YTpi"), ("Cookie", "a=b"), ("Host", "h"), ("Referer", "http://h/?token=opaque")]

@@ -253,6 +253,7 @@ def test_landmarks_outlive_their_block() -> None:
     for connection in trace.connections[1:]:
         assert connection.ending.words == "RST by server"
     assert len(trace.connections) < 30
+    assert set(trace.names) == {connection.id for connection in trace.connections}
     assert f"{len(builder) - len(trace):,}" in trace.warnings[0]
 
 

@@ -96,7 +96,7 @@ class Link:
         self._attempts, self._step = 0, self.rules.retry_first
         self._suspended: float | None = None
         self._stable = self._refreshed = self._exempt = False
-        self._refreshed_at = float("-inf")
+        self._refreshed_until = float("-inf")
         self._compression = True
         self._seen: dict[Kind, float] = {}
         self._attempted = float("-inf")
@@ -229,8 +229,7 @@ class Link:
             # Asking the API and deciding again is one failure, not two.
             repeated=None if before is None or api_status is not None else now - before,
             can_refresh=self.host.api.credentials.renewable,
-            # Long after a renewal a refusal is answered with another one, even if no connection was stable meanwhile.
-            refreshed=self._refreshed and now - self._refreshed_at < self.rules.retry_cap,
+            refreshed=self._refreshed and now < self._refreshed_until,
             token_left=self.host.api.token_left,
             api_status=api_status,
             lag=self.host.lag.lately(),
@@ -269,7 +268,10 @@ class Link:
             self.error = error
             return Loss(stage="upgrade", signal=Signal.PROVIDER_DENIED, error=error.what)
         self._exempt = True
-        self._refreshed_at = time.monotonic()
+        # A later refusal is answered with another renewal, even if no connection was stable meanwhile. Half a life is
+        # enough, since clocks are compared by whole seconds; a token that is born expired gets no such pardon.
+        left, most = self.host.api.token_left, self.rules.retry_cap
+        self._refreshed_until = time.monotonic() + (most if left is None or left <= 0 else min(left / 2, most))
         return None
 
     async def _back_off(self, decision: Decision, loss: Loss) -> None:

@@ -59,7 +59,8 @@ class Context(Struct, frozen=True, kw_only=True):
     can_refresh: bool = False
     """Whether another token can be had without asking the user."""
     refreshed: bool = False
-    """Whether a refresh was tried just now: since the last stable connection, and not longer ago than ``retry_cap``."""
+    """Whether a refresh was tried just now: since the last stable connection, not longer ago than ``retry_cap``, and
+    within the first half of the life of the token that it brought."""
     token_left: float | None = None
     """Seconds until the token expires, by the server's clock where that is known."""
     api_status: int | None = None

@@ -272,10 +272,12 @@ async def test_a_token_that_expires_while_connected(lab, chat) -> None:
     assert "refresh" in [event.how for event in client.trace if isinstance(event, TokenChanged)]
 
 
-async def test_a_token_that_expires_again_before_a_connection_was_stable(lab, chat) -> None:
+@pytest.mark.parametrize("cap", [8 * TICK, 1000 * TICK])
+async def test_a_token_that_expires_again_before_a_connection_was_stable(lab, chat, cap: float) -> None:
     """A renewed token that has lived its life is renewed again, however unsteady the connections were."""
     house = await lab("token-expired:after=1")
-    client = await chat(house, rules={"stable_after": 1000 * TICK}, user="ada", password=house.password)
+    rules = {"stable_after": 1000 * TICK, "retry_cap": cap}
+    client = await chat(house, rules=rules, user="ada", password=house.password)
 
     def refreshes() -> int:
         return sum(event.how == "refresh" for event in client.trace if isinstance(event, TokenChanged))

@@ -99,6 +99,23 @@ def test_the_socket_was_down_all_the_time() -> None:
     assert desk.state(question) == "replied"
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
+def test_held_replies_that_are_shown_late_keep_their_place(order: tuple[int, ...]) -> None:
+    """Three lost their WebSocket copy; the fourth question's reply came meanwhile and stands after them."""
+    desk = Desk()
+    asked = [desk.ask(f"question {n}") for n in range(4)]
+    for n in range(3):
+        desk.http(asked[n], f"answer {n}")
+    desk.ledger.reply("answer 3", "4", "s", "Bot", desk._tick(), in_reply_to=None)
+    desk.http(asked[3], "answer 3")
+    for n in order:
+        desk.ledger.overdue(asked[n], desk._tick())
+    assert [text for text, _ in desk.shown] == [f"answer {n}" for n in range(4)]
+    assert [desk.ledger.answer(key) for key in asked] == [(f"answer {n}", "http") for n in range(3)] + [
+        ("answer 3", "websocket")
+    ]
+
+
 def test_a_late_copy_after_a_degraded_reply() -> None:
     """The same message, not another one; and its number is known from then on."""
     desk = Desk()
