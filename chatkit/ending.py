@@ -20,10 +20,13 @@ from chatkit.events import (
     AttemptStarted,
     CloseReceived,
     CloseSent,
+    EndReported,
     Established,
     Event,
     FrameReceived,
     FrameSent,
+    OpaqueReceived,
+    OpaqueSent,
     Opened,
     PingReceived,
     PingSent,
@@ -31,13 +34,17 @@ from chatkit.events import (
     PongSent,
     ProtocolFailed,
     RetryScheduled,
+    TcpConnected,
     TransportEnded,
     UpgradeAnswered,
+    UpgradeRequested,
     completes,
     message_type,
 )
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from chatkit.trace import Trace
 
 E = TypeVar("E", bound=Event)
@@ -46,9 +53,12 @@ AFTERMATH = 1.0
 """Seconds within which an ending counts as following our last action (rule of thumb 4 of the taxonomy)."""
 
 _COUNTED = (FrameSent, FrameReceived, PingSent, PingReceived, PongSent, PongReceived)
+_OPAQUE = (OpaqueSent, OpaqueReceived)
 _READ = (
     AttemptStarted,
     AttemptFailed,
+    TcpConnected,
+    UpgradeRequested,
     UpgradeAnswered,
     Opened,
     Established,
@@ -56,6 +66,7 @@ _READ = (
     CloseReceived,
     ProtocolFailed,
     TransportEnded,
+    EndReported,
     RetryScheduled,
 )
 
@@ -70,13 +81,17 @@ class Ending(Struct, frozen=True, kw_only=True):
     close_sent: CloseSent | None = None
     close_received: CloseReceived | None = None
     transport: TransportEnded | None = None
+    reported: EndReported | None = None
+    """What an API, a log or a HAR tells of it."""
+    hidden: bool = False
+    """Whether close frames are not visible in this evidence: without one, nothing is said about the code."""
     failed: AttemptFailed | None = None
     """What stopped the attempt, when the connection never opened."""
     status: int | None = None
     """HTTP status of a refused upgrade."""
     opened: bool
     age: float | None
-    """Seconds from open to end; ``None`` when it never opened."""
+    """Seconds from open to end; ``None`` when it never opened, or opened before the evidence begins."""
     after: str | None = None
     """Our last action before an ending that came within a second of it: ``our ping``, ``our typing message`` …"""
     after_seconds: float | None = None
@@ -86,28 +101,39 @@ class Ending(Struct, frozen=True, kw_only=True):
     @property
     def clean(self) -> bool:
         """Whether a close frame with a code of a normal life (1000, 1001 or none) ended it."""
-        close = self.close
-        return close is not None and close.code in (None, 1000, 1001)
+        return self.close_code in (1000, 1001, 1005)
 
     @property
     def abort(self) -> bool:
         """Open, then gone without a close frame: what a browser shows as 1006."""
-        return self.opened and self.close is None
+        return self.close_code == 1006
 
     @property
     def close(self) -> CloseSent | CloseReceived | None:
         """The first close frame, whoever sent it."""
         frames = [frame for frame in (self.close_sent, self.close_received) if frame is not None]
-        return min(frames, key=lambda frame: int(frame.id.rpartition("/")[2]), default=None)
+        return min(frames, key=lambda frame: (frame.at, _number(frame)), default=None)
 
     @property
     def close_code(self) -> int | None:
-        """As an API reports it: the code of the close frame; 1005 without code; 1006 for an abort."""
+        """As an API reports it: the code of the close frame; 1005 without code; 1006 for an abort.
+
+        ``None`` when it never opened, or when the evidence does not show it.
+        """
         if not self.opened:
             return None
-        if self.close is None:
-            return 1006
-        return 1005 if self.close.code is None else self.close.code
+        if self.close is not None:
+            return 1005 if self.close.code is None else self.close.code
+        if self.reported is not None and self.reported.code is not None:
+            return self.reported.code
+        return None if self.hidden else 1006
+
+    @property
+    def close_reason(self) -> str | None:
+        """The reason of the close frame, ``None`` without one."""
+        if self.close is not None:
+            return self.close.reason
+        return self.reported.reason or None if self.opened and self.reported is not None else None
 
     @property
     def words(self) -> str:
@@ -116,17 +142,28 @@ class Ending(Struct, frozen=True, kw_only=True):
             return self._refusal()
         close = self.close
         if close is not None:
-            who = "us" if close is self.close_sent else "server"
-            code = "without code" if close.code is None else str(close.code)
-            return f"closed by {who}: {code}" + (f" “{close.reason}”" if close.reason else "")
+            return _closed("us" if close is self.close_sent else "server", close.code, close.reason)
+        if self.reported is not None and self.reported.code not in (None, 1006):
+            return _closed(_who(self.reported.by), self.reported.code, self.reported.reason)
         how = self.transport.how if self.transport is not None else None
         if how == "rst":
             return f"RST by {_who(self.first)}"
         if how == "fin":
-            return f"FIN by {_who(self.first)}, no close frame"
+            return f"FIN by {_who(self.first)}" + ("" if self.hidden else ", no close frame")
         if how == "timeout":
             return "TCP time-out, peer silent"
-        return "cut by us" if how == "local" else "end not visible"
+        if how == "local":
+            return "cut by us"
+        return self._told()
+
+    def _told(self) -> str:
+        if self.reported is None:
+            return "end not visible"
+        source = f" ({self.reported.source})" if self.reported.source else ""
+        if self.reported.code == 1006:
+            by = f" by {_who(self.reported.by)}" if self.reported.by else ""
+            return f"ended{by} without a close frame: 1006{source}"
+        return f"ended; how is not visible{source}"
 
     def _refusal(self) -> str:
         if self.status is not None and self.status != 101:
@@ -171,15 +208,20 @@ class Connection(Struct, frozen=True, kw_only=True):
     frames_in: int
     """Complete data messages, server to client."""
     frames_out: int
-    pings_in: int
-    pings_out: int
-    pongs_in: int
-    pongs_out: int
+    pings_in: int | None
+    """``None`` where the evidence cannot show pings; the same for the three that follow."""
+    pings_out: int | None
+    pongs_in: int | None
+    pongs_out: int | None
     state: str
     """``refused``, ``open``, ``ended`` or ``unknown``."""
     ending: Ending | None
     retry: RetryScheduled | None = None
     """What the client planned after it."""
+    vantages: tuple[str, ...] = ()
+    """Names of the vantage points that saw it, in merged evidence."""
+    opaque: bool = False
+    """Whether its bytes could not be read: nothing above TCP is known."""
 
     @property
     def duration(self) -> float:
@@ -219,15 +261,21 @@ def _order(codes: np.ndarray[tuple[int], np.dtype[np.int32]]) -> list[int]:
 
 def _summarise_one(trace: Trace, code: int, events: list[Event]) -> Connection:
     places = np.flatnonzero(trace.connection_code == code)
-    counts = {kind: places[trace.kind[places] == KIND_CODE[kind]] for kind in _COUNTED}
+    kinds = trace.kind[places]
     opened = _first(events, Opened)
     answered = _first(events, UpgradeAnswered)
     started = _first(events, AttemptStarted)
     established = _first(events, Established)
-    ending = _ending(trace, places, events, opened)
+    opaque = opened is None and bool(np.isin(kinds, [KIND_CODE[kind] for kind in _OPAQUE]).any())
+    frames = opaque or bool(np.isin(kinds, [KIND_CODE[kind] for kind in _COUNTED]).any())
+    # Frames without an opening: the evidence begins in the middle.
+    lived = opened is not None or (frames and _first(events, AttemptFailed) is None)
+    ending = _ending(trace, places, events, opened, lived=lived, hidden=opaque or "close-code" in trace.not_visible)
+    pings = opaque or "pings" in trace.not_visible
+    counts = _counts(trace, places)
     return Connection(
         id=trace.names[code],
-        url=started.url if started is not None else None,
+        url=_url(trace, started, events),
         started_at=float(trace.at[places[0]]),
         opened_at=opened.at if opened is not None else None,
         established_at=established.at if established is not None else None,
@@ -235,24 +283,50 @@ def _summarise_one(trace: Trace, code: int, events: list[Event]) -> Connection:
         opened_wall=iso_utc(trace.epoch + opened.at) if opened is not None else None,
         status=answered.status if answered is not None else None,
         extensions=opened.extensions if opened is not None else None,
-        frames_in=_complete(trace, counts[FrameReceived]),
-        frames_out=_complete(trace, counts[FrameSent]),
-        pings_in=len(counts[PingReceived]),
-        pings_out=len(counts[PingSent]),
-        pongs_in=len(counts[PongReceived]),
-        pongs_out=len(counts[PongSent]),
-        state=_state(opened, answered, ending),
+        frames_in=counts[FrameReceived],
+        frames_out=counts[FrameSent],
+        pings_in=None if pings else counts[PingReceived],
+        pings_out=None if pings else counts[PingSent],
+        pongs_in=None if pings else counts[PongReceived],
+        pongs_out=None if pings else counts[PongSent],
+        state=_state(lived, answered, ending),
         ending=ending,
         retry=_first(events, RetryScheduled),
+        vantages=tuple(trace.vantage_names[n] for n in np.unique(trace.vantage_code[places]).tolist() if n >= 0),
+        opaque=opaque,
     )
+
+
+def _url(trace: Trace, started: AttemptStarted | None, events: list[Event]) -> str | None:
+    """As the client named it; else put together from the request."""
+    if started is not None:
+        return started.url
+    asked = _first(events, UpgradeRequested)
+    if asked is None:
+        return None
+    host = next((value for name, value in asked.headers if name.lower() == "host"), None)
+    return f"ws://{host}{asked.target}" if host and asked.target.startswith("/") else asked.target
+
+
+def _counts(trace: Trace, places: NDArray[np.int64]) -> dict[type[Event], int]:
+    """Complete data messages and control frames; of several vantage points, what the one tells that saw most."""
+    most: dict[type[Event], int] = dict.fromkeys(_COUNTED, 0)
+    views = trace.vantage_code[places]
+    for view in np.unique(views).tolist():
+        mine = places[views == view]
+        for kind in _COUNTED:
+            found = mine[trace.kind[mine] == KIND_CODE[kind]]
+            count = _complete(trace, found) if kind in (FrameSent, FrameReceived) else len(found)
+            most[kind] = max(most[kind], count)
+    return most
 
 
 def _first(events: Iterable[Event], kind: type[E]) -> E | None:
     return next((event for event in events if isinstance(event, kind)), None)
 
 
-def _state(opened: Opened | None, answered: UpgradeAnswered | None, ending: Ending | None) -> str:
-    if opened is not None:
+def _state(lived: bool, answered: UpgradeAnswered | None, ending: Ending | None) -> str:
+    if lived:
         return "open" if ending is None else "ended"
     if answered is not None and answered.status != 101:
         return "refused"
@@ -268,25 +342,32 @@ def _ending(
     places: np.ndarray[tuple[int], np.dtype[np.int64]],
     events: list[Event],
     opened: Opened | None,
+    *,
+    lived: bool,
+    hidden: bool,
 ) -> Ending | None:
     sent, received = _first(events, CloseSent), _first(events, CloseReceived)
     transport, failed = _first(events, TransportEnded), _first(events, AttemptFailed)
-    answered = _first(events, UpgradeAnswered)
-    shown = [event for event in (sent, received, transport, failed) if event is not None]
+    answered, reported = _first(events, UpgradeAnswered), _first(events, EndReported)
+    shown = [event for event in (sent, received, transport, failed, reported) if event is not None]
     if not shown:
         return None
     first = min(shown, key=lambda event: (event.at, _number(event)))
-    after, seconds = _aftermath(trace, places, first) if opened is not None else (None, None)
+    after, seconds = _aftermath(trace, places, first) if lived else (None, None)
+    tcp = _first(events, TcpConnected)
+    began = opened.at if opened is not None else tcp.at if tcp is not None and lived else None
     return Ending(
         at=first.at,
-        first=_actor(first, transport),
+        first=_actor(first, transport, reported),
         close_sent=sent,
         close_received=received,
         transport=transport,
+        reported=reported,
+        hidden=hidden,
         failed=failed,
-        status=answered.status if answered is not None else None,
-        opened=opened is not None,
-        age=first.at - opened.at if opened is not None else None,
+        status=answered.status if answered is not None else failed.status if failed is not None else None,
+        opened=lived,
+        age=first.at - began if began is not None else None,
         after=after,
         after_seconds=seconds,
         events=tuple(event.id for event in shown),
@@ -297,12 +378,14 @@ def _number(event: Event) -> int:
     return int(event.id.rpartition("/")[2])
 
 
-def _actor(first: Event, transport: TransportEnded | None) -> str | None:
+def _actor(first: Event, transport: TransportEnded | None, reported: EndReported | None) -> str | None:
     if isinstance(first, CloseSent):
         return "client"
     if isinstance(first, CloseReceived):
         return "server"
-    return transport.by if transport is not None else None
+    if transport is not None and transport.by is not None:
+        return transport.by
+    return reported.by if reported is not None else None
 
 
 def _aftermath(
@@ -325,6 +408,10 @@ def _aftermath(
     if type_ == trace.header.types.send_ping:
         return "our ping", seconds
     return f"our {type_} message" if type_ else "our message", seconds
+
+
+def _closed(who: str, code: int | None, reason: str) -> str:
+    return f"closed by {who}: {'without code' if code is None else code}" + (f" “{reason}”" if reason else "")
 
 
 def _who(side: str | None) -> str:

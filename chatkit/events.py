@@ -490,6 +490,83 @@ class RecordingEnded(Event, frozen=True, kw_only=True, tag=True):
         return "recording ended"
 
 
+class OpaqueSent(Event, frozen=True, kw_only=True, tag=True):
+    """Bytes went to the server whose meaning is not visible: TLS without its keys, or frames after a hole."""
+
+    size: int
+
+    def __str__(self) -> str:
+        return f"sent {self.size:,} B, not readable here"
+
+
+class OpaqueReceived(Event, frozen=True, kw_only=True, tag=True):
+    """Bytes came from the server whose meaning is not visible."""
+
+    size: int
+
+    def __str__(self) -> str:
+        return f"received {self.size:,} B, not readable here"
+
+
+class Retransmitted(Event, frozen=True, kw_only=True, tag=True):
+    """One stretch of bytes was sent over TCP again, until it was acknowledged or given up."""
+
+    by: str
+    """``client`` or ``server``: whose bytes."""
+    times: int
+    seconds: float
+    """From the first sending to the last."""
+    acknowledged: bool = False
+    """Whether the peer acknowledged it in the end, as far as this vantage saw."""
+
+    def __str__(self) -> str:
+        end = "acknowledged in the end" if self.acknowledged else "never acknowledged"
+        return f"{self.by}'s bytes sent again {self.times} × over {_ms(self.seconds)}, {end}"
+
+
+class BytesMissing(Event, frozen=True, kw_only=True, tag=True):
+    """The evidence lacks bytes of this connection: packets not captured, or cut by the snapshot length."""
+
+    by: str
+    """``client`` or ``server``: whose bytes."""
+    size: int
+
+    def __str__(self) -> str:
+        return f"{self.size:,} B of the {self.by} are missing in the evidence"
+
+
+class EndReported(Event, frozen=True, kw_only=True, tag=True):
+    """The end of a connection as somebody tells it: an API, a log, a HAR. The frames themselves were not seen."""
+
+    code: int | None = None
+    """As an API reports it, 1005 and 1006 included; ``None`` where it is not told."""
+    reason: str = ""
+    by: str | None = None
+    """``client`` or ``server`` where the report says who closed, or whose transport ended, first."""
+    source: str = ""
+    """Who tells it, in a word or two: ``browser``, ``mitmproxy``, ``uvicorn`` …"""
+
+    def __str__(self) -> str:
+        told = f" (told by {self.source})" if self.source else ""
+        return f"ended{'' if self.code is None else ' ' + _describe_close(self.code, self.reason)}{told}"
+
+
+class Logged(Event, frozen=True, kw_only=True, tag=True):
+    """A line of somebody's log that is a fact about the connection, the server or a proxy."""
+
+    by: str
+    """Who wrote it: ``client``, ``server`` or ``proxy``."""
+    what: str
+    """The fact in a word: ``worker-timeout``, ``worker-exit``, ``start``, ``stop``, ``exception``,
+    ``upstream-timeout``, ``upstream-closed``, ``upstream-reset``, ``upstream-refused``, ``client-closed``,
+    ``network-changed``, ``error`` …"""
+    text: str = ""
+    """The line, redacted and bounded."""
+
+    def __str__(self) -> str:
+        return f"{self.by} logged {self.what}" + (f": {_shorten(self.text)}" if self.text else "")
+
+
 KINDS: tuple[type[Event], ...] = (
     AttemptStarted,
     NameResolved,
@@ -526,6 +603,12 @@ KINDS: tuple[type[Event], ...] = (
     Noted,
     RecordingEnded,
     Resumed,
+    OpaqueSent,
+    OpaqueReceived,
+    Retransmitted,
+    BytesMissing,
+    EndReported,
+    Logged,
 )
 """All event types; a type's place here is its code in the ``kind`` column of a trace in memory, never in a file."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
 EVENT_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Union[KINDS])  # noqa: UP007
 _encode = msgspec.json.Encoder().encode
+_ID = re.compile(rb'"id":"([^"]+)"')
 _FRAMES = np.array([KIND_CODE[FrameSent], KIND_CODE[FrameReceived]], dtype=np.uint8)
 _ENDS = {KIND_CODE[AttemptFailed], KIND_CODE[TransportEnded]}
 _BETWEEN = (
@@ -82,6 +83,19 @@ class Origin(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The URL that was talked to, redacted."""
 
 
+class Vantage(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One of the places from which a merged trace was seen."""
+
+    name: str
+    """What stands before the slash in the ids of its events."""
+    origin: Origin
+    not_visible: tuple[str, ...] = ()
+    offset: float = 0.0
+    """Seconds that were added to its clock."""
+    offset_error: float | None = None
+    """How far off that may be, seconds; ``None`` where nothing tied its clock to the others'."""
+
+
 class Header(Struct, frozen=True, kw_only=True):
     """What is true of a whole trace; the first line of its file."""
 
@@ -94,6 +108,8 @@ class Header(Struct, frozen=True, kw_only=True):
     """What this origin cannot show: never "did not happen"."""
     types: Types = field(default_factory=Types)
     """Names of the backend's message types."""
+    vantages: tuple[Vantage, ...] = ()
+    """Of a merged trace."""
     tool: str = "chatkit"
 
 
@@ -108,7 +124,7 @@ class Trace:
     def __init__(
         self,
         header: Header,
-        rows: list[bytes],
+        rows: Sequence[bytes],
         at: NDArray[np.float64],
         kind: NDArray[np.uint8],
         connection: NDArray[np.int32],
@@ -144,8 +160,7 @@ class Trace:
 
     @cached_property
     def _index(self) -> Mapping[str, int]:
-        pattern = re.compile(rb'"id":"([^"]+)"')
-        return {m.group(1).decode(): i for i, row in enumerate(self.rows) if (m := pattern.search(row, 0, 200))}
+        return {m.group(1).decode(): i for i, row in enumerate(self.rows) if (m := _ID.search(row, 0, 200))}
 
     def index(self, id: str) -> int:
         """Position of the event with this id."""
@@ -156,6 +171,22 @@ class Trace:
     def event(self, id: str) -> Event:
         """The event with this id."""
         return self[self.index(id)]
+
+    @property
+    def vantage_names(self) -> tuple[str, ...]:
+        """Names of the vantage points of merged evidence; none otherwise."""
+        return tuple(vantage.name for vantage in self.header.vantages)
+
+    @cached_property
+    def vantage_code(self) -> NDArray[np.int16]:
+        """Which vantage point saw each event: index into ``vantage_names``, of any other trace always -1."""
+        codes = np.full(len(self), -1, dtype=np.int16)
+        if self.header.vantages:
+            known = {name: n for n, name in enumerate(self.vantage_names)}
+            for i, row in enumerate(self.rows):
+                match = _ID.search(row, 0, 200)
+                codes[i] = known.get(match.group(1).decode().rpartition("/")[0], -1) if match else -1
+        return codes
 
     @property
     def epoch(self) -> float:
@@ -195,7 +226,7 @@ class Trace:
     def message_types(self) -> list[str | None]:
         """The ``type`` of each data frame's JSON message, ``None`` elsewhere; found without parsing the messages."""
         found: list[str | None] = [None] * len(self)
-        for i in np.flatnonzero(np.isin(self.kind, _FRAMES)):
+        for i in np.flatnonzero(np.isin(self.kind, _FRAMES)).tolist():
             found[i] = message_type(self.rows[i])
         return found
 
@@ -238,7 +269,7 @@ class Trace:
         return self._take(np.array(sorted(set(indices)), dtype=np.int64))
 
     def _take(self, places: NDArray[np.int64]) -> Trace:
-        rows = [self.rows[i] for i in places]
+        rows = [self.rows[i] for i in places.tolist()]
         columns = (self.at[places], self.kind[places], self.connection_code[places], self.size[places])
         return Trace(self.header, rows, *columns, self.names, self.warnings)
 
@@ -346,8 +377,7 @@ class TraceBuilder:
     def append(self, event: Event) -> bytes:
         """Adds an event; its encoded row."""
         row = _encode(event)
-        size = event.size if isinstance(event, FrameReceived | FrameSent) else -1
-        self.append_row(row, event.at, KIND_CODE[type(event)], event.connection, size)
+        self.append_row(row, event.at, KIND_CODE[type(event)], event.connection, getattr(event, "size", -1))
         return row
 
     def append_row(self, row: bytes, at: float, kind: int, connection: str | None, size: int) -> None:

@@ -16,9 +16,9 @@ LEVELS = {
     "words": [
         "errors", "display", "clock", "plain", "table",
         "events", "ending", "deflate", "traffic", "saving", "trace",
-        "behaviour", "profile", "redact",
+        "behaviour", "profile", "redact", "visibility",
     ],
-    "thinking": ["wire", "policy", "faults", "formats", "diagnosis", "experiments"],
+    "thinking": ["wire", "policy", "faults", "formats", "merging", "diagnosis", "experiments"],
     "hands": ["recorder", "client", "tap", "lab", "preflight", "investigation", "fleet"],
     "views": ["views"],
     "windows": ["widgets", "cli", "__main__"],

@@ -144,7 +144,7 @@ def test_the_text_of_a_trace() -> None:
     assert str(builder.build()).splitlines() == [
         "7 events, 2 connections, 0.6 s from 2023-11-14T22:13:20.000Z",
         "  connection 1: FIN by server, no close frame, 0.3 s after our ping, age 0.5 s",
-        "  connection 2: unknown for 0.1 s",
+        "  connection 2: open for 0.1 s",
         "  note: line 9 is cut off",
     ]
     assert builder.build().select(until=0).warnings == ("line 9 is cut off",)

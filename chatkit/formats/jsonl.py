@@ -16,9 +16,13 @@ from msgspec import Struct
 
 from chatkit.errors import ImportFailed
 from chatkit.events import KIND_BY_NAME, KIND_CODE, SCHEMA, RecordingEnded
+from chatkit.formats.source import LONGEST_LINE, Options, Source, open_sources
 from chatkit.trace import EVENT_DECODER, Header, Trace, TraceBuilder
 
 FORMAT = "chatkit"
+TITLE = "recording of chatkit (JSON Lines)"
+NOT_VISIBLE: tuple[str, ...] = ()
+"""A recording says it itself, in its header."""
 _VERSION = re.compile(r"chatkit\.trace/(\d+)$")
 _NEWEST = int(SCHEMA.rpartition("/")[2])
 
@@ -49,20 +53,25 @@ def load(path: str | Path) -> Trace:
     Raises:
         ImportFailed: not ours, of a newer version, or damaged before its last line.
     """
-    source = str(path)
-    try:
-        with Path(path).open("rb") as file:
-            header = read_header(file.readline(), source)
-            builder = TraceBuilder(header)
-            number, cut = 1, False
-            for line in file:
-                number += 1
-                if not line.endswith(b"\n"):
-                    cut = not _append(builder, line, number, source, last=True)
-                elif line != b"\n":
-                    _append(builder, line[:-1], number, source, last=False)
-    except OSError as error:
-        raise ImportFailed(f"the file cannot be read: {error.strerror or error}", source=source) from None
+    return read(open_sources(path)[0], Options())
+
+
+def read(source: Source, options: Options) -> Trace:
+    """Reads a recording; errors as for :func:`load`.
+
+    A secret that somebody wrote into the file goes, as from any other evidence.
+    """
+    clean, name = options.redactor.clean, source.name
+    with source.open() as file:
+        header = read_header(clean(file.readline(LONGEST_LINE)), name)
+        builder = TraceBuilder(header)
+        number, cut = 1, False
+        while line := file.readline(LONGEST_LINE):
+            number += 1
+            if not line.endswith(b"\n"):
+                cut = not _append(builder, clean(line), number, name, last=True)
+            elif line != b"\n":
+                _append(builder, clean(line[:-1]), number, name, last=False)
     if cut:
         builder.warnings.append(f"line {number} is cut off and was left out: the recording process was killed")
     trace = builder.build()

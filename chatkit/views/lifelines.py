@@ -13,12 +13,15 @@ from chatkit.events import (
     BadMessageReceived,
     CloseReceived,
     CloseSent,
+    EndReported,
     Established,
     Event,
     FrameReceived,
     FrameSent,
     GapDetected,
     Noted,
+    OpaqueReceived,
+    OpaqueSent,
     Opened,
     PingReceived,
     PingSent,
@@ -26,6 +29,7 @@ from chatkit.events import (
     PongSent,
     ProtocolFailed,
     RetryScheduled,
+    TcpConnected,
     TransportEnded,
     UpgradeAnswered,
 )
@@ -42,8 +46,9 @@ PENDING = 1000
 """Application pings that may wait for their pong; older ones are given up."""
 MOST_ROWS = 24
 """Rows that an ending is read from; a recording that ends one connection over and over adds no more."""
-_ENDS = (CloseSent, CloseReceived, TransportEnded, AttemptFailed)
-_BEFORE = (UpgradeAnswered, Opened)
+_ENDS = (CloseSent, CloseReceived, TransportEnded, AttemptFailed, EndReported)
+_BEFORE = (TcpConnected, UpgradeAnswered, Opened)
+_FRAMES = (FrameSent, FrameReceived, PingSent, PingReceived, PongSent, PongReceived, OpaqueSent, OpaqueReceived)
 _KEPT = (*_ENDS, *_BEFORE)
 _TIMESTAMP = re.compile(rb'[^\\]\\"timestamp\\"\s*:\s*\\"([^"\\]{1,64})\\"')
 
@@ -60,6 +65,7 @@ class Lifeline:
         """Our last frame before what is being read: time, kind, row."""
         self._rows: list[tuple[float, int, bytes]] = []
         self._kept: set[int] = set()
+        self._frames = False
         self._life: int | None = None
         self._attempt: int | None = None
         self._end: int | None = None
@@ -69,8 +75,11 @@ class Lifeline:
         self._retry: float | None = None
         self._pings: dict[bytes, float] = {}
 
-    def live(self, at: float, row: int, kind: int, opened: bool = False) -> None:
-        """The connection lives at ``at``, whether or not its opening was seen."""
+    def live(self, at: float, row: int, kind: int, opened: bool = False, raw: bytes | None = None) -> None:
+        """The connection lives at ``at``, whether or not its opening was seen; ``raw`` is the frame that shows it."""
+        if raw is not None and not self._frames:
+            self._frames = True
+            self._rows.append((at, kind, raw))
         if self._life is not None or self._end is not None:
             return
         word = self.sheet.word(f"connection {self.name}" + ("" if opened else ", opening not visible"))
@@ -86,6 +95,8 @@ class Lifeline:
             self.origin = event.at
         self._keep(event.at, kind, raw, isinstance(event, _ENDS))
         word = self.sheet.word(str(event))
+        if isinstance(event, _FRAMES):
+            self.live(event.at, row, kind, raw=raw)
         match event:
             case AttemptStarted():
                 self._begin(event, row, kind, word)
@@ -99,7 +110,7 @@ class Lifeline:
                 self._ping(event.at, row, kind, word, Tone.RECEIVED, 1)
             case PongReceived(rtt=rtt) if rtt is not None:
                 self._arc(event.at - rtt, event.at, row, kind, word)
-            case CloseSent() | CloseReceived() | TransportEnded() | AttemptFailed():
+            case CloseSent() | CloseReceived() | TransportEnded() | AttemptFailed() | EndReported():
                 self._finish(event, row, kind, word)
             case UpgradeAnswered(status=status) if status != 101:
                 self._refuse(event, row, kind, word)

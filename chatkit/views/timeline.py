@@ -15,6 +15,7 @@ from chatkit.events import (
     AttemptFailed,
     CloseReceived,
     CloseSent,
+    EndReported,
     FrameReceived,
     FrameSent,
     HealthChecked,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SENT, _RECEIVED, _PING = (KIND_CODE[kind] for kind in (FrameSent, FrameReceived, PingSent))
-_ENDS = {KIND_CODE[kind] for kind in (CloseSent, CloseReceived, TransportEnded, AttemptFailed)}
+_ENDS = {KIND_CODE[kind] for kind in (CloseSent, CloseReceived, TransportEnded, AttemptFailed, EndReported)}
 _BESIDE = {
     KIND_CODE[kind] for kind in (StateChanged, HttpRequested, HttpAnswered, HttpFailed, HealthChecked, LoopLagged)
 }
@@ -185,7 +186,7 @@ class TimelineBuilder:
     def _frame(self, trace: Trace, i: int, kind: int, code: int, type_: str | None) -> int | None:
         at, row, raw, names = float(trace.at[i]), self._rows + i, trace.rows[i], trace.header.types
         if code >= 0:
-            self._life(trace, code).live(at, row, kind)
+            self._life(trace, code).live(at, row, kind, raw=raw)
         if kind == _SENT and type_ == names.send_ping and code >= 0:
             self._life(trace, code).ping(at, row, raw, self._sheet.word("sent application ping"))
             return i

@@ -25,10 +25,10 @@ def test_a_recording_whatever_its_name(tmp_path: Path) -> None:
     [
         (b"", "the file is empty"),
         (b" \n\n", "the file is empty"),
-        (b"hello\n", "no chatkit recording"),
-        (b'{"log": {"version": "1.2"}}\n', "no chatkit recording"),
-        (b"\x89PNG\r\n\x1a\n", "no chatkit recording"),
-        (b"\xff" * 5000, "no chatkit recording"),
+        (b"hello\n", "of no format that chatkit knows"),
+        (b'{"log": {"version": "1.2"}}\n', "of no format that chatkit knows"),
+        (b"\x89PNG\r\n\x1a\n", "of no format that chatkit knows"),
+        (b"\xff" * 5000, "of no format that chatkit knows"),
     ],
 )
 def test_a_foreign_file(tmp_path: Path, content: bytes, words: str) -> None:
@@ -40,7 +40,7 @@ def test_a_foreign_file(tmp_path: Path, content: bytes, words: str) -> None:
     assert refused.value.source == str(path)
     assert "Expected:" in str(refused.value)
     if content.strip():
-        assert "chatkit record" in str(refused.value)
+        assert "--input-format" in str(refused.value)
 
 
 def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:

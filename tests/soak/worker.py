@@ -37,8 +37,9 @@ RATE = 2.0
 """Messages per second and bot."""
 MOST_QUEUED = 50
 """Messages that may wait before a bot pauses."""
-KEPT = 200
-"""Messages that a conversation remembers: it is full within the warm-up, and less than the rows of a session."""
+KEPT = 60
+"""Messages that a conversation remembers: less than the rows of a session, and few enough that what it notes about four
+times as many forgotten ones is full within the warm-up too."""
 ENDED = 10
 """Ended connections that a client remembers here, for the same reason (chatkit's own: 1,000)."""
 BAD = (DeliveryState.EXPIRED, DeliveryState.REJECTED, DeliveryState.UNKNOWN)

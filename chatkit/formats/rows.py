@@ -1,0 +1,128 @@
+"""Encoded events of an import that may be larger than memory: the beginning in memory, the rest in a file without a
+name, readable by this process only. Numbers and times are put in front when a row is asked for."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import tempfile
+from array import array
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from chatkit.events import KINDS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+IN_MEMORY = 1 << 26
+"""Bytes of rows that stay in memory."""
+_BLOCK = 1 << 20
+"""Bytes that are read at a time by who goes through all rows."""
+
+HEADS = tuple(b'{"type":"%s","id":"' % kind.__name__.encode() for kind in KINDS)
+"""How a row of each kind begins."""
+_AT = re.compile(rb'"at":[^,}]+')
+
+
+def tail(row: bytes) -> bytes:
+    """What an encoded event says beside type, id and time."""
+    match = _AT.search(row)
+    assert match is not None
+    return row[match.end() :]
+
+
+class Spool:
+    """Appends pieces of bytes; hands them out by number."""
+
+    def __init__(self, in_memory: int = IN_MEMORY) -> None:
+        self._in_memory = in_memory
+        self._ends = array("q", [0])
+        self._buffer = bytearray()
+        self._written = 0
+        self._file: Any = None
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def append(self, piece: bytes) -> None:
+        """Adds a piece."""
+        self._buffer += piece
+        self._ends.append(self._written + len(self._buffer))
+        if len(self._buffer) > self._in_memory:
+            self._spill()
+
+    def _spill(self) -> None:
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(prefix="chatkit-", buffering=0)
+        self._file.seek(0, io.SEEK_END)
+        self._file.write(self._buffer)
+        self._written += len(self._buffer)
+        self._buffer = bytearray()
+
+    def read(self, start: int, stop: int) -> bytes:
+        """The bytes from ``start`` to ``stop`` of all pieces in one row."""
+        if start >= self._written:
+            return bytes(self._buffer[start - self._written : stop - self._written])
+        # At a place of its own: two threads may read one trace.
+        data = os.pread(self._file.fileno(), min(stop, self._written) - start, start)
+        return data if stop <= self._written else data + bytes(self._buffer[: stop - self._written])
+
+    def __getitem__(self, number: int) -> bytes:
+        return self.read(self._ends[number], self._ends[number + 1])
+
+    def __iter__(self) -> Iterator[bytes]:
+        """All pieces in order, read in blocks."""
+        number, count = 0, len(self)
+        while number < count:
+            first = self._ends[number]
+            last = number + 1
+            while last < count and self._ends[last + 1] - first <= _BLOCK:
+                last += 1
+            block = self.read(first, self._ends[last])
+            for n in range(number, last):
+                yield block[self._ends[n] - first : self._ends[n + 1] - first]
+            number = last
+
+
+class Rows(Sequence[bytes]):
+    """Rows of a trace: what an import spooled, in the order of time.
+
+    Args:
+        spool: what each event says beside type, id and time.
+        order: number of the piece at each place; ``None`` where they came in order.
+        kind: index into ``KINDS`` at each place.
+        at: seconds since the epoch at each place.
+    """
+
+    def __init__(
+        self, spool: Spool, order: NDArray[np.intp] | None, kind: NDArray[np.uint8], at: NDArray[np.float64]
+    ) -> None:
+        self._spool, self._order, self._kind, self._at = spool, order, kind, at
+
+    def __len__(self) -> int:
+        return len(self._spool)
+
+    @overload
+    def __getitem__(self, place: int) -> bytes: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[bytes]: ...
+    def __getitem__(self, place: int | slice) -> bytes | list[bytes]:
+        if isinstance(place, slice):
+            return [self[i] for i in range(*place.indices(len(self)))]
+        count = len(self)
+        i = int(place) + (count if place < 0 else 0)
+        if not 0 <= i < count:
+            raise IndexError(place)
+        return self._compose(i, self._spool[i if self._order is None else int(self._order[i])])
+
+    def __iter__(self) -> Iterator[bytes]:
+        if self._order is not None:
+            return (self[i] for i in range(len(self)))
+        return (self._compose(i, piece) for i, piece in enumerate(self._spool))
+
+    def _compose(self, i: int, piece: bytes) -> bytes:
+        return b'%s%d","at":%s%s' % (HEADS[self._kind[i]], i, repr(float(self._at[i])).encode(), piece)
