@@ -22,6 +22,7 @@ VERBS: Mapping[str, str] = {
     "check": "check what works right now on the way to a chat",
     "chat": "chat in the terminal",
     "record": "connect as the client would, and record",
+    "inspect": "read evidence: connections, and the cause with its evidence",
 }
 """One line for each verb; the module is ``chatkit.cli.VERB``."""
 
