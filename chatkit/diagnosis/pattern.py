@@ -1,4 +1,4 @@
-"""Which regularity the deaths follow: a timer of age, a timer of quiet, one event for all, the wall clock, or chance; pure.
+"""Which regularity the deaths follow: a timer of age or of quiet, one event for all, the wall clock, or chance; pure.
 
 Every pattern gets the logarithm of its evidence: the density of the moments of death under it, times what its free
 parameters cost (Occam's factor: how much of their prior range the data leave). So one death decides nothing: each
@@ -236,7 +236,7 @@ def _timer(
         spread=best.own_spread,
         n=best.n,
         of=base.deaths,
-        outlived=best.outlived,
+        outlived=best.outlived if name == IDLE else int((lives.age > best.limit).sum()),
         log_evidence=best.evidence + _PRIOR.get(kind or "any", 0.0),
     )
 
@@ -246,6 +246,8 @@ class _Constant(NamedTuple):
     spread: float
     own_spread: float
     n: int
+    limit: float
+    """What goes on beyond this has outlived it."""
     outlived: int
     evidence: float
 
@@ -262,7 +264,8 @@ def _constant(
     dense = died.copy()
     dense[died] = _densest(values[died], width)
     centre, spread = float(values[dense].mean()), _spread(values[dense])
-    outlived = survived > centre + max(3 * spread, SHARE * centre, SECONDS)
+    limit = centre + max(3 * spread, SHARE * centre, SECONDS)
+    outlived = survived > limit
     member, strange = dense & ~outlived, outlived | (died & ~dense)
     n = int(member.sum())
     evidence = -float(((values[member] - centre) ** 2).sum()) / (2 * spread**2) - n * math.log(spread * _SQRT_2PI)
@@ -270,7 +273,7 @@ def _constant(
     evidence += _mixture(n, int(strange.sum())) + _endured(survived[~strange], centre, spread)
     evidence -= _place_cost(_DECADES * max(centre, RESOLUTION), n, spread) + (1.6 if spread > RESOLUTION else 0.0)
     own = float(values[dense].std(ddof=1)) if dense.sum() > 1 else 0.0
-    return _Constant(centre, spread, own, n, int(outlived.sum()), evidence)
+    return _Constant(centre, spread, own, n, limit, int(outlived.sum()), evidence)
 
 
 def _mixture(normal: int, strange: int) -> float:
@@ -305,7 +308,8 @@ class _Moments(NamedTuple):
     of: NDArray[np.int64]
     """Each death's moment."""
     centre: NDArray[np.float64]
-    count: NDArray[np.int64]
+    size: NDArray[np.int64]
+    """Deaths of each."""
     apart: NDArray[np.bool_]
     """Whether it took several lives that had been opened at different times."""
 
@@ -322,7 +326,7 @@ def _moments(end: NDArray[np.float64], opened: NDArray[np.float64]) -> _Moments:
     return _Moments(
         of=np.repeat(np.arange(len(first)), count),
         centre=np.add.reduceat(end, first) / count,
-        count=count,
+        size=count,
         apart=(count > 1) & (openings > TOGETHER),
     )
 
@@ -334,7 +338,7 @@ def _events(lives: Lives, base: _Base) -> list[Fit]:
     moments = _moments(end, opened)
     watch = _Watch(np.sort(lives.opened), np.sort(lives.end))
     fits = []
-    if (moments.count > 1).any():
+    if (moments.size > 1).any():
         fits.append(_simultaneous(end, moments, watch, base))
     if len(moments.centre) >= 3:
         chance = base.log_density(age)
@@ -357,7 +361,9 @@ class _Watch(NamedTuple):
     def alive(self, at: NDArray[np.float64]) -> NDArray[np.int64]:
         """Lives at each moment, those that end within it included."""
         begun = np.searchsorted(self.opened, at, "right")
-        return np.maximum(begun - np.searchsorted(self.end, at - TOGETHER, "left"), 0)
+        gone = np.searchsorted(self.end, at - TOGETHER, "left")
+        alive: NDArray[np.int64] = np.maximum(begun - gone, 0)
+        return alive
 
 
 def _takes(taken: NDArray[np.int64], alive: NDArray[np.int64]) -> float:
@@ -369,8 +375,8 @@ def _takes(taken: NDArray[np.int64], alive: NDArray[np.int64]) -> float:
 
 def _simultaneous(end: NDArray[np.float64], moments: _Moments, watch: _Watch, base: _Base) -> Fit:
     """Events at unknown moments that take several lives at once, above deaths by chance."""
-    shared = moments.count > 1
-    count, centre = moments.count[shared], moments.centre[shared]
+    shared = moments.size > 1
+    count, centre = moments.size[shared], moments.centre[shared]
     member = shared[moments.of]
     off = end[member] - moments.centre[moments.of[member]]
     n, events, singles = int(count.sum()), len(count), int((~member).sum())
@@ -406,10 +412,10 @@ def _periodic(
     """Events at every tick of a clock; a tick that takes nobody of those alive costs."""
     centre = moments.centre
     turn = np.exp(2j * np.pi * centre / period)
-    phase = float(np.angle((turn * moments.count).sum())) / (2 * np.pi) * period
+    phase = float(np.angle((turn * moments.size).sum())) / (2 * np.pi) * period
     tick = np.round((centre - phase) / period)
     if len(np.unique(tick)) > 2:  # the moments themselves tell the period better
-        period, phase = (float(v) for v in np.polyfit(tick, centre, 1, w=np.sqrt(moments.count)))
+        period, phase = (float(v) for v in np.polyfit(tick, centre, 1, w=np.sqrt(moments.size)))
         tick = np.round((centre - phase) / period)
     off = (centre - phase - period * tick)[moments.of] + end - centre[moments.of]
     room = max(SECONDS, min(SHARE * period, 2.0))

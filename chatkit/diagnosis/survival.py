@@ -1,7 +1,7 @@
 """How long connections live: Kaplan–Meier curves with their bands, hazards, and whether two cohorts differ; pure.
 
-Durations are seconds; a life that ended otherwise than by death (it goes on, or the client said goodbye) is censored: it
-counts as long as it was watched. Only the log-rank test needs scipy, and only when it is asked for.
+Durations are seconds; a life that ended otherwise than by death (it goes on, or the client said goodbye) is censored:
+it counts as long as it was watched. Only the log-rank test needs scipy, and only when it is asked for.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def kaplan_meier(duration: ArrayLike, died: ArrayLike, *, confidence: float = 0.
     _check_confidence(confidence)
     time, deaths, at_risk = _steps(seconds, dead)
     alive = (at_risk - deaths) / at_risk
-    survival = np.cumprod(alive)
+    survival: NDArray[np.float64] = np.cumprod(alive)
     with np.errstate(divide="ignore", invalid="ignore"):
         greenwood = np.cumsum(deaths / (at_risk * (at_risk - deaths.astype(np.float64))))
     low, high = _band(survival, greenwood, confidence)
