@@ -39,6 +39,8 @@ class Curve(Struct, frozen=True, kw_only=True, eq=False):
     at_risk: NDArray[np.int64]
     """Lives watched until just before each moment."""
     deaths: NDArray[np.int64]
+    censored: NDArray[np.float64]
+    """Seconds, ascending: how long the others were watched."""
     n: int
     events: int
     """Deaths; the other lives are censored."""
@@ -98,7 +100,7 @@ def kaplan_meier(duration: ArrayLike, died: ArrayLike, *, confidence: float = 0.
     _check_confidence(confidence)
     time, deaths, at_risk = _steps(seconds, dead)
     alive = (at_risk - deaths) / at_risk
-    survival: NDArray[np.float64] = np.cumprod(alive)
+    survival = np.cumprod(alive).astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         greenwood = np.cumsum(deaths / (at_risk * (at_risk - deaths.astype(np.float64))))
     low, high = _band(survival, greenwood, confidence)
@@ -109,6 +111,7 @@ def kaplan_meier(duration: ArrayLike, died: ArrayLike, *, confidence: float = 0.
         high=np.concatenate(([1.0], high)),
         at_risk=np.concatenate(([len(seconds)], at_risk)),
         deaths=np.concatenate(([0], deaths)),
+        censored=np.sort(seconds[~dead]),
         n=len(seconds),
         events=int(dead.sum()),
         last=float(seconds.max()) if len(seconds) else 0.0,
