@@ -7,7 +7,7 @@ A timer of quiet starts with the opening, so a life without activity of a kind w
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from msgspec import Struct
@@ -48,6 +48,18 @@ ACTIVITY: dict[str, tuple[type[Event], ...]] = {
 _CLEAN = (1000, 1001, 1005)
 
 
+SHORTEST_GAP = 0.5
+"""Seconds; shorter stretches of quiet are traffic, and no timer that anybody would set."""
+
+
+class Gaps(NamedTuple):
+    """Stretches of quiet that ended no life, of half a second or more."""
+
+    life: NDArray[np.int64]
+    """Whose: index into the columns of :class:`Lives`."""
+    seconds: NDArray[np.float64]
+
+
 class Lives(Struct, frozen=True, kw_only=True, eq=False):
     """Connections that opened, one entry each in every column."""
 
@@ -69,6 +81,8 @@ class Lives(Struct, frozen=True, kw_only=True, eq=False):
     """By kind of activity: seconds from its last one (or the opening) to ``end``. Only kinds that can be told about."""
     survived: dict[str, NDArray[np.float64]]
     """By kind: the longest quiet, in seconds, that did not end the life; 0 for none."""
+    gaps: dict[str, Gaps]
+    """By kind: all of them, for a limit must have spared each."""
 
     def __len__(self) -> int:
         return len(self.id)
@@ -90,6 +104,7 @@ class Lives(Struct, frozen=True, kw_only=True, eq=False):
     def where(self, keep: NDArray[np.bool_]) -> Lives:
         """The lives for which ``keep`` is true."""
         places = np.flatnonzero(keep)
+        new = np.cumsum(keep) - 1
         return Lives(
             id=tuple(self.id[i] for i in places),
             cohort=tuple(self.cohort[i] for i in places),
@@ -101,6 +116,11 @@ class Lives(Struct, frozen=True, kw_only=True, eq=False):
             code=self.code[places],
             idle={kind: column[places] for kind, column in self.idle.items()},
             survived={kind: column[places] for kind, column in self.survived.items()},
+            gaps={
+                kind: Gaps(new[g.life[kept]], g.seconds[kept])
+                for kind, g in self.gaps.items()
+                for kept in (keep[g.life],)
+            },
         )
 
     def __str__(self) -> str:
@@ -124,7 +144,7 @@ def lives(trace: Trace, by: str | Callable[[Connection], str] | None = None) -> 
     end = np.array([one.ending.at if one.ending is not None else one.last_at for one in found], np.float64)
     died = np.array([one.ending is not None and _against_our_will(one.ending) for one in found], np.bool_)
     codes = [one.ending.close_code if one.ending is not None else None for one in found]
-    idle, survived = _quiet(trace, tuple(one.id for one in found), opened, end, died)
+    quiet = _quiet(trace, tuple(one.id for one in found), opened, end, died)
     return Lives(
         id=tuple(one.id for one in found),
         cohort=tuple(name(one) for one in found),
@@ -134,8 +154,9 @@ def lives(trace: Trace, by: str | Callable[[Connection], str] | None = None) -> 
         age=end - opened,
         died=died,
         code=np.array([-1 if code is None else code for code in codes], np.int32),
-        idle=idle,
-        survived=survived,
+        idle={kind: one.idle for kind, one in quiet.items()},
+        survived={kind: one.survived for kind, one in quiet.items()},
+        gaps={kind: one.gaps for kind, one in quiet.items()},
     )
 
 
@@ -171,14 +192,22 @@ def _against_our_will(ending: Ending) -> bool:
     return not ending.clean and not cut
 
 
+class _Quiet(NamedTuple):
+    """The columns of one kind of activity."""
+
+    idle: NDArray[np.float64]
+    survived: NDArray[np.float64]
+    gaps: Gaps
+
+
 def _quiet(
     trace: Trace,
     ids: tuple[str, ...],
     opened: NDArray[np.float64],
     end: NDArray[np.float64],
     died: NDArray[np.bool_],
-) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]:
-    """Columns ``idle`` and ``survived``. All activity is sorted once, by life and time; each kind is a part of it."""
+) -> dict[str, _Quiet]:
+    """By kind of activity. All activity is sorted once, by life and time; each kind is a part of it."""
     numbers = {name: n for n, name in enumerate(ids)}
     # One place more: code -1 is the last one.
     life_of = np.array([*(numbers.get(name, -1) for name in trace.names), -1], np.int64)
@@ -186,14 +215,14 @@ def _quiet(
     place = np.flatnonzero(np.isin(trace.kind, _codes("any")) & (life >= 0))
     place = place[trace.at[place] <= end[life[place]]]
     place = place[np.lexsort((trace.at[place], life[place]))]
-    idle, survived = {}, {}
+    found = {}
     for kind in ACTIVITY:
         mine = place[np.isin(trace.kind[place], _codes(kind))]
         if kind == "app-ping":
             mine = mine[_app_pings(trace, mine)]
         if len(mine) or kind in ("any", "inbound", "outbound"):  # what never came tells of no timer for it
-            idle[kind], survived[kind] = _spans(life[mine], trace.at[mine], opened, end, died)
-    return idle, survived
+            found[kind] = _spans(life[mine], trace.at[mine], opened, end, died)
+    return found
 
 
 def _codes(kind: str) -> list[int]:
@@ -214,8 +243,8 @@ def _spans(
     opened: NDArray[np.float64],
     end: NDArray[np.float64],
     died: NDArray[np.bool_],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Of activity sorted by life and time: the last quiet stretch, and the longest that was survived."""
+) -> _Quiet:
+    """Of activity sorted by life and time: the last quiet stretch, and those that were survived."""
     before = np.concatenate((at[:1], at[:-1]))
     first = np.ones(len(life), np.bool_)
     first[1:] = life[1:] != life[:-1]
@@ -223,6 +252,9 @@ def _spans(
     last = opened.copy()
     np.fmax.at(last, life, at)
     idle = np.maximum(end - last, 0.0)
-    longest = np.zeros(len(opened))
-    np.fmax.at(longest, life, at - before)
-    return idle, np.where(died, longest, np.fmax(longest, idle))
+    seconds = np.concatenate((at - before, idle[~died]))
+    owner = np.concatenate((life, np.flatnonzero(~died)))
+    survived = np.zeros(len(opened))
+    np.fmax.at(survived, owner, seconds)
+    long = seconds >= SHORTEST_GAP
+    return _Quiet(idle, survived, Gaps(owner[long], seconds[long]))

@@ -17,7 +17,7 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-from chatkit.diagnosis.lives import Lives
+from chatkit.diagnosis.lives import Gaps, Lives
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,6 +42,9 @@ _PRIOR = {"any": 0.0, "inbound": -1.0, "outbound": -1.0, "data-frames": -1.0, "a
 """Logarithms: most limits count every byte."""
 _WIDTHS = (0.01, SHARE, 0.06)
 """Half widths of the stretches in which a timer is looked for; Cowboy's ticks spread it by 5 %."""
+_OFF = np.linspace(-2, 3, 51)
+_LOG_SURVIVAL = np.array([math.log(0.5 * math.erfc(off / math.sqrt(2))) for off in _OFF])
+"""Of the normal distribution, at so many standard deviations."""
 _ROUND = (30, 60, 120, 300, 600, 900, 1200, 1800, 3600, 7200, 10800, 14400, 21600, 28800, 43200, 86400)
 """Seconds between the deaths that a timetable makes."""
 
@@ -206,9 +209,10 @@ def _spread(values: NDArray[np.float64]) -> float:
 def _timers(lives: Lives, base: _Base) -> list[Fit]:
     """Constant age, and constant quiet for each kind of activity that can be told about."""
     beyond = np.where(lives.died, 0.0, lives.age)  # of the dead, who are no members anyway, it is their age
-    fits = [_timer(AGE, None, lives, base, lives.age, beyond)]
+    alive = np.flatnonzero(~lives.died)
+    fits = [_timer(AGE, None, lives, base, lives.age, beyond, Gaps(alive, lives.age[alive]))]
     for kind, idle in lives.idle.items():
-        fits.append(_timer(IDLE, kind, lives, base, idle, lives.survived[kind]))
+        fits.append(_timer(IDLE, kind, lives, base, idle, lives.survived[kind], lives.gaps[kind]))
     return [fit for fit in fits if fit is not None]
 
 
@@ -219,9 +223,10 @@ def _timer(
     base: _Base,
     values: NDArray[np.float64],
     survived: NDArray[np.float64],
+    gaps: Gaps,
 ) -> Fit | None:
     """The best constant for these values of age or quiet; ``survived`` is how far each life went beyond unharmed."""
-    tried = [_constant(values, survived, lives.died, lives.age, base, width) for width in _WIDTHS]
+    tried = [_constant(values, survived, gaps, lives, base, width) for width in _WIDTHS]
     best = max(tried, key=lambda one: one.evidence)
     if name == IDLE and best.centre < SHORTEST_IDLE:
         return None
@@ -255,12 +260,13 @@ class _Constant(NamedTuple):
 def _constant(
     values: NDArray[np.float64],
     survived: NDArray[np.float64],
-    died: NDArray[np.bool_],
-    age: NDArray[np.float64],
+    gaps: Gaps,
+    lives: Lives,
     base: _Base,
     width: float,
 ) -> _Constant:
     """A normal density around the densest stretch, mixed with chance for the other deaths and those who outlived it."""
+    died, age = lives.died, lives.age
     dense = died.copy()
     dense[died] = _densest(values[died], width)
     centre, spread = float(values[dense].mean()), _spread(values[dense])
@@ -270,7 +276,7 @@ def _constant(
     n = int(member.sum())
     evidence = -float(((values[member] - centre) ** 2).sum()) / (2 * spread**2) - n * math.log(spread * _SQRT_2PI)
     evidence += float(base.log_density(age[strange & died]).sum() - base.rate * survived[outlived & ~died].sum())
-    evidence += _mixture(n, int(strange.sum())) + _endured(survived[~strange], centre, spread)
+    evidence += _mixture(n, int(strange.sum())) + _endured(gaps.seconds[~strange[gaps.life]], centre, spread)
     evidence -= _place_cost(_DECADES * max(centre, RESOLUTION), n, spread) + (1.6 if spread > RESOLUTION else 0.0)
     own = float(values[dense].std(ddof=1)) if dense.sum() > 1 else 0.0
     return _Constant(centre, spread, own, n, limit, int(outlived.sum()), evidence)
@@ -286,10 +292,10 @@ def _log_beta(a: float, b: float) -> float:
     return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
 
 
-def _endured(survived: NDArray[np.float64], centre: float, spread: float) -> float:
+def _endured(quiet: NDArray[np.float64], centre: float, spread: float) -> float:
     """Quiet of about the timer's length that killed nobody: heartbeats at T after which a life of age 2 T ends."""
-    close = survived[survived > centre - 2 * spread]
-    return sum(math.log(max(0.5 * math.erfc(off / math.sqrt(2)), 0.01)) for off in ((close - centre) / spread).tolist())
+    off = np.clip((quiet[quiet > centre - 2 * spread] - centre) / spread, -2.0, 3.0)
+    return float(np.interp(off, _OFF, _LOG_SURVIVAL).sum())
 
 
 def _densest(values: NDArray[np.float64], width: float) -> NDArray[np.bool_]:

@@ -109,7 +109,7 @@ def test_quiet_by_kind() -> None:
 
 def test_a_life_that_goes_on_survives_its_quiet_too() -> None:
     """Its last stretch killed nobody."""
-    found = lives(trace(event(Opened, 0), event(FrameSent, 5, size=1), event(Noted, 100, connection=None)))
+    found = lives(trace(event(Opened, 0), event(FrameSent, 5, size=1), event(Noted, 100, None, text="")))
     assert found.idle["any"].tolist() == [95]
     assert found.survived["any"].tolist() == [95]
     assert found.age.tolist() == [100]
@@ -194,4 +194,9 @@ def test_as_counting_tells(frames: list[tuple[str, str, float]]) -> None:
             times = [0.0, *sorted(round(at, 6) for who, way, at in frames if who == name and way in ways)]
             assert found.idle[kind][n] == pytest.approx(100 - times[-1])
             assert found.survived[kind][n] == pytest.approx(max(np.diff(times), default=0.0))
+            gaps = found.gaps[kind]
+            assert sorted(gaps.seconds[gaps.life == n]) == pytest.approx(sorted(g for g in np.diff(times) if g >= 0.5))
+            two = found.where(np.array([False, True]))
+            assert two.gaps[kind].seconds.tolist() == gaps.seconds[gaps.life == 1].tolist()
+            assert set(two.gaps[kind].life.tolist()) <= {0}
     assert set(found.idle) <= set(ACTIVITY)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatkit.diagnosis.lives import Lives, lives
+from chatkit.diagnosis.lives import Gaps, Lives, lives
 from chatkit.diagnosis.pattern import AGE, IDLE, PERIODIC, RANDOM, SIMULTANEOUS, Pattern, pattern
 from chatkit.events import Opened, PingReceived, PongSent, TransportEnded
 from tests.builders import Script, incident_trace
@@ -24,12 +24,14 @@ def make(
     died: Any = None,
     idle: dict[str, Any] | None = None,
     survived: dict[str, Any] | None = None,
+    gaps: dict[str, Gaps] | None = None,
 ) -> Lives:
     """Silent lives unless their quiet is given."""
     begin, ends = np.asarray(opened, np.float64), np.asarray(end, np.float64)
     n, age = len(begin), ends - begin
     dead = np.ones(n, np.bool_) if died is None else np.asarray(died, np.bool_)
-    quiet = dict.fromkeys(("any", "inbound", "outbound"), age) if idle is None else idle
+    quiet: dict[str, Any] = dict.fromkeys(("any", "inbound", "outbound"), age) if idle is None else idle
+    spared: dict[str, Any] = survived or {kind: np.where(dead, 0.0, column) for kind, column in quiet.items()}
     return Lives(
         id=tuple(map(str, range(n))),
         cohort=("",) * n,
@@ -40,15 +42,21 @@ def make(
         died=dead,
         code=np.full(n, 1006, np.int32),
         idle=quiet,
-        survived=survived or {kind: np.where(dead, 0.0, column) for kind, column in quiet.items()},
+        survived=spared,
+        gaps=gaps or {kind: Gaps(np.arange(n), np.asarray(column)) for kind, column in spared.items()},
     )
 
 
 def busy(opened: Any, end: Any, rng: np.random.Generator, died: Any = None) -> Lives:
-    """Traffic each few seconds until the end."""
-    n = len(opened)
-    idle = {kind: rng.uniform(0, 3, n) for kind in ("any", "inbound", "outbound")}
-    return make(opened, end, died, idle, {kind: np.full(n, 3.0) for kind in idle})
+    """Traffic after up to three seconds, again and again until the end."""
+    n, kinds = len(opened), ("any", "inbound", "outbound")
+    count = 1 + (np.subtract(end, opened) / 1.5).astype(np.int64)
+    life = np.repeat(np.arange(n), count)
+    gaps = {kind: Gaps(life, rng.uniform(0.5, 3, len(life))) for kind in kinds}
+    survived = {kind: np.zeros(n) for kind in kinds}
+    for kind in kinds:
+        np.maximum.at(survived[kind], life, gaps[kind].seconds)
+    return make(opened, end, died, {kind: rng.uniform(0, 3, n) for kind in kinds}, survived, gaps)
 
 
 def found(value: Pattern) -> tuple[str, str | None]:
@@ -107,7 +115,7 @@ def test_without_traffic_idle_and_age_are_not_told_apart() -> None:
     assert not value.told_apart
     assert value.timer is not None
     assert {fit.pattern for fit in (value.best, *value.rivals) if fit} == {AGE, IDLE}
-    assert str(value) == "timer of 60.003 ± 0.045 s: idle or age, not told apart here"
+    assert str(value) == "timer of 60.002 ± 0.045 s: idle or age, not told apart here"
 
 
 def test_one_arm_with_traffic_separates_them() -> None:
