@@ -2,8 +2,9 @@
 
 Every pattern gets the logarithm of its evidence: the density of the moments of death under it, times what its free
 parameters cost (Occam's factor: how much of their prior range the data leave). So one death decides nothing: each
-timer explains it as well as chance does. Two deaths at the same age do, by as much as the coincidence is unlikely. A
-few deaths of other causes do not spoil a timer, they cost it; so does each life that outlived it.
+timer explains it as well as chance does. Two deaths at the same age do, by as much as the coincidence is unlikely.
+Chance is at work beside every pattern: a few deaths of other causes do not spoil a timer. Each life that outlived it
+costs, and so does each stretch of its length that ended nothing.
 
 Idle and age coincide in lives without traffic. Then their evidence is the same, and nothing here pretends otherwise.
 """
@@ -47,6 +48,8 @@ _LOG_SURVIVAL = np.array([math.log(0.5 * math.erfc(off / math.sqrt(2))) for off 
 """Of the normal distribution, at so many standard deviations."""
 _ROUND = (30, 60, 120, 300, 600, 900, 1200, 1800, 3600, 7200, 10800, 14400, 21600, 28800, 43200, 86400)
 """Seconds between the deaths that a timetable makes."""
+_TIMETABLE = 2.0
+"""Logarithm of the odds by which a period of these speaks for a timetable, and another one against."""
 
 
 class Fit(Struct, frozen=True, kw_only=True):
@@ -69,8 +72,8 @@ class Fit(Struct, frozen=True, kw_only=True):
     outlived: int = 0
     """Lives, or quiet stretches of them, that went on beyond."""
     events: int = 0
-    """Distinct moments of death for ``simultaneous`` and ``periodic``; there, only those that took several lives that
-    had been opened at different times, here all."""
+    """For ``periodic``: ticks that took somebody. For ``simultaneous``: moments that took several lives which had been
+    opened at different times; 0 where they had been opened together, too."""
     log_evidence: float
     """Natural logarithm; only differences mean something."""
     weight: float = 0.0
@@ -164,7 +167,7 @@ def pattern(lives: Lives) -> Pattern:
 
 
 class _Base(NamedTuple):
-    """Chance: what every other pattern falls back to for deaths that are not its own."""
+    """Chance, which is at work beside every other pattern: its are the deaths that are not the pattern's."""
 
     deaths: int
     exposure: float
@@ -174,22 +177,17 @@ class _Base(NamedTuple):
     def of(cls, lives: Lives) -> _Base:
         return cls(int(lives.died.sum()), max(float(lives.age.sum()), RESOLUTION))
 
-    @property
-    def rate(self) -> float:
-        return self.deaths / self.exposure
-
-    def log_density(self, age: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Of deaths at these ages."""
-        density: NDArray[np.float64] = math.log(self.rate) - self.rate * age
-        return density
+    def evidence(self, deaths: int) -> float:
+        """Of so many deaths at any moment, in all the time that was lived."""
+        if not deaths:
+            return 0.0
+        return deaths * math.log(deaths / self.exposure) - deaths - _rate_cost(deaths)
 
 
 def _random(base: _Base) -> Fit:
     mean, d = base.exposure / base.deaths, base.deaths
-    evidence = d * math.log(1 / mean) - d - _rate_cost(d)
-    return Fit(
-        pattern=RANDOM, seconds=mean, error=2 * mean / math.sqrt(d), spread=mean, n=d, of=d, log_evidence=evidence
-    )
+    error = 2 * mean / math.sqrt(d)
+    return Fit(pattern=RANDOM, seconds=mean, error=error, spread=mean, n=d, of=d, log_evidence=base.evidence(d))
 
 
 def _rate_cost(deaths: int) -> float:
@@ -208,9 +206,8 @@ def _spread(values: NDArray[np.float64]) -> float:
 
 def _timers(lives: Lives, base: _Base) -> list[Fit]:
     """Constant age, and constant quiet for each kind of activity that can be told about."""
-    beyond = np.where(lives.died, 0.0, lives.age)  # of the dead, who are no members anyway, it is their age
     alive = np.flatnonzero(~lives.died)
-    fits = [_timer(AGE, None, lives, base, lives.age, beyond, Gaps(alive, lives.age[alive]))]
+    fits = [_timer(AGE, None, lives, base, lives.age, np.zeros(len(lives)), Gaps(alive, lives.age[alive]))]
     for kind, idle in lives.idle.items():
         fits.append(_timer(IDLE, kind, lives, base, idle, lives.survived[kind], lives.gaps[kind]))
     return [fit for fit in fits if fit is not None]
@@ -225,8 +222,9 @@ def _timer(
     survived: NDArray[np.float64],
     gaps: Gaps,
 ) -> Fit | None:
-    """The best constant for these values of age or quiet; ``survived`` is how far each life went beyond unharmed."""
-    tried = [_constant(values, survived, gaps, lives, base, width) for width in _WIDTHS]
+    """The best constant for these values of age or quiet; ``survived`` is how far each life went unharmed before."""
+    beyond = np.fmax(survived, values)
+    tried = [_constant(values, beyond, gaps, lives.died, base, width) for width in _WIDTHS]
     best = max(tried, key=lambda one: one.evidence)
     if name == IDLE and best.centre < SHORTEST_IDLE:
         return None
@@ -241,7 +239,7 @@ def _timer(
         spread=best.own_spread,
         n=best.n,
         of=base.deaths,
-        outlived=best.outlived if name == IDLE else int((lives.age > best.limit).sum()),
+        outlived=best.outlived,
         log_evidence=best.evidence + _PRIOR.get(kind or "any", 0.0),
     )
 
@@ -251,41 +249,40 @@ class _Constant(NamedTuple):
     spread: float
     own_spread: float
     n: int
-    limit: float
-    """What goes on beyond this has outlived it."""
     outlived: int
     evidence: float
 
 
 def _constant(
     values: NDArray[np.float64],
-    survived: NDArray[np.float64],
+    beyond: NDArray[np.float64],
     gaps: Gaps,
-    lives: Lives,
+    died: NDArray[np.bool_],
     base: _Base,
     width: float,
 ) -> _Constant:
-    """A normal density around the densest stretch, mixed with chance for the other deaths and those who outlived it."""
-    died, age = lives.died, lives.age
+    """A normal density around the densest stretch; other deaths are chance's, and some lives the timer leaves alone.
+
+    A life whose longest stretch (``beyond``) is longer than the timer is one of the latter, whatever it died of.
+    """
     dense = died.copy()
     dense[died] = _densest(values[died], width)
     centre, spread = float(values[dense].mean()), _spread(values[dense])
-    limit = centre + max(3 * spread, SHARE * centre, SECONDS)
-    outlived = survived > limit
-    member, strange = dense & ~outlived, outlived | (died & ~dense)
+    outlived = beyond > centre + max(3 * spread, SHARE * centre, SECONDS)
+    member = dense & ~outlived
     n = int(member.sum())
     evidence = -float(((values[member] - centre) ** 2).sum()) / (2 * spread**2) - n * math.log(spread * _SQRT_2PI)
-    evidence += float(base.log_density(age[strange & died]).sum() - base.rate * survived[outlived & ~died].sum())
-    evidence += _mixture(n, int(strange.sum())) + _endured(gaps.seconds[~strange[gaps.life]], centre, spread)
+    evidence += base.evidence(base.deaths - n) + _mixture(n, int(outlived.sum()))
+    evidence += _endured(gaps.seconds[~outlived[gaps.life]], centre, spread)
     evidence -= _place_cost(_DECADES * max(centre, RESOLUTION), n, spread) + (1.6 if spread > RESOLUTION else 0.0)
     own = float(values[dense].std(ddof=1)) if dense.sum() > 1 else 0.0
-    return _Constant(centre, spread, own, n, limit, int(outlived.sum()), evidence)
+    return _Constant(centre, spread, own, n, int(outlived.sum()), evidence)
 
 
-def _mixture(normal: int, strange: int) -> float:
-    """So many lives follow the timer and so many do not; what the share of the latter is, is not known but small."""
+def _mixture(subject: int, exempt: int) -> float:
+    """So many lives obeyed the timer and so many did not; the share of the latter is not known, but small."""
     usual, few = 3.0, 0.5
-    return _log_beta(few + strange, usual + normal) - _log_beta(few, usual)
+    return _log_beta(few + exempt, usual + subject) - _log_beta(few, usual)
 
 
 def _log_beta(a: float, b: float) -> float:
@@ -340,15 +337,14 @@ def _moments(end: NDArray[np.float64], opened: NDArray[np.float64]) -> _Moments:
 def _events(lives: Lives, base: _Base) -> list[Fit]:
     """Patterns of the wall clock: one event for several lives, and events at a period."""
     order = np.argsort(lives.end[lives.died], kind="stable")
-    end, opened, age = (column[lives.died][order] for column in (lives.end, lives.opened, lives.age))
+    end, opened = lives.end[lives.died][order], lives.opened[lives.died][order]
     moments = _moments(end, opened)
     watch = _Watch(np.sort(lives.opened), np.sort(lives.end))
     fits = []
     if (moments.size > 1).any():
         fits.append(_simultaneous(end, moments, watch, base))
     if len(moments.centre) >= 3:
-        chance = base.log_density(age)
-        fits += [_periodic(period, end, moments, watch, chance) for period in _periods(moments, watch)]
+        fits += [_periodic(period, end, moments, watch, base) for period in _periods(moments, watch)]
     together = [fit for fit in fits if fit.pattern == SIMULTANEOUS]
     regular = [fit for fit in fits if fit.pattern == PERIODIC]
     return together + sorted((f for f in regular if f.events >= 3), key=lambda fit: -fit.log_evidence)[:1]
@@ -391,8 +387,7 @@ def _simultaneous(end: NDArray[np.float64], moments: _Moments, watch: _Watch, ba
     evidence -= 0.5 * float(np.log(count).sum()) + (1.6 if spread > RESOLUTION else 0.0)
     evidence += events * math.log(events / watch.span) - events - _rate_cost(events)
     evidence += _takes(count, watch.alive(centre))
-    if singles:
-        evidence += singles * math.log(singles / base.exposure) - singles - _rate_cost(singles)
+    evidence += base.evidence(singles)
     return Fit(
         pattern=SIMULTANEOUS,
         seconds=watch.span / events,
@@ -412,9 +407,7 @@ def _periods(moments: _Moments, watch: _Watch) -> list[float]:
     return [period for period in sorted(found) if 2 * SECONDS < period <= watch.span / 2 and watch.span < 1e5 * period]
 
 
-def _periodic(
-    period: float, end: NDArray[np.float64], moments: _Moments, watch: _Watch, chance: NDArray[np.float64]
-) -> Fit:
+def _periodic(period: float, end: NDArray[np.float64], moments: _Moments, watch: _Watch, base: _Base) -> Fit:
     """Events at every tick of a clock; a tick that takes nobody of those alive costs."""
     centre = moments.centre
     turn = np.exp(2j * np.pi * centre / period)
@@ -428,9 +421,8 @@ def _periodic(
     member = np.abs(off) <= room
     n = int(member.sum())
     spread = _spread(off[member])
-    strange = (len(end) - n + 0.5) / (len(end) + 1)
-    evidence = n * math.log((1 - strange) / (spread * _SQRT_2PI)) - float((off[member] ** 2).sum()) / (2 * spread**2)
-    evidence += float(chance[~member].sum()) + (len(end) - n) * math.log(strange)
+    evidence = -float((off[member] ** 2).sum()) / (2 * spread**2) - n * math.log(spread * _SQRT_2PI)
+    evidence += base.evidence(len(end) - n)
     ticks = np.arange(
         np.ceil((watch.opened[0] - phase) / period), np.floor((watch.end[-1] - phase) / period + 0.01) + 1
     )
@@ -455,8 +447,8 @@ def _timetable_cost(period: float, n: int, spread: float) -> float:
     """What period and phase cost; a round period is no coincidence, another one is rarely anybody's timetable."""
     phase = _place_cost(period, max(n, 1), spread)
     if any(abs(period - usual) <= max(0.002 * usual, RESOLUTION) for usual in _ROUND):
-        return math.log(len(_ROUND)) + phase - APART
-    return _place_cost(_DECADES * period, max(n, 1), spread) + phase + APART
+        return math.log(len(_ROUND)) + phase - _TIMETABLE
+    return _place_cost(_DECADES * period, max(n, 1), spread) + phase + _TIMETABLE
 
 
 def _weighed(fits: list[Fit]) -> list[Fit]:
