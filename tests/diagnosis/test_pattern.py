@@ -281,3 +281,16 @@ def test_whatever_lived(rows: list[tuple[float, float, bool]], random: Any) -> N
     assert all(fit.n <= fit.of == one.deaths for fit in one.fits)
     assert sorted(logs) == pytest.approx(sorted(fit.log_evidence for fit in other.fits), rel=1e-6, abs=1e-6)
     assert str(one)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 10, 30])
+def test_chance_is_rarely_taken_for_a_timer_and_a_timer_never_for_chance(n: int) -> None:
+    """Told apart means odds of 20 : 1; sixty draws of each."""
+    rng = np.random.default_rng(n)
+    timers, misses = 0, 0
+    for _ in range(60):
+        opened, mean = np.sort(rng.uniform(0, 30 * n, n)), float(10 ** rng.uniform(0.7, 3))
+        timers += pattern(make(opened, opened + rng.exponential(mean, n))).timer is not None
+        misses += pattern(make(opened, opened + mean + rng.normal(0, 0.02, n))).timer is None
+    assert timers <= 3
+    assert misses == 0 or (n == 2 and misses <= 6)  # five seconds of age and half a second between: not told apart
