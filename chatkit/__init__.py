@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from chatkit.errors import ChatkitError
     from chatkit.formats import load
     from chatkit.lab import Bot, LabServer, start_lab
+    from chatkit.merging import merge
     from chatkit.policy.storm import simulate
     from chatkit.preflight import check
     from chatkit.recorder import Recorder
@@ -27,6 +28,7 @@ _ROOMS = {
     # evidence
     "Trace": "chatkit.trace",
     "load": "chatkit.formats",
+    "merge": "chatkit.merging",
     # talking to a backend
     "BackgroundChat": "chatkit.client",
     "BotPool": "chatkit.client",
@@ -61,6 +63,7 @@ __all__ = [
     "check",
     "connect",
     "load",
+    "merge",
     "simulate",
     "start_lab",
 ]
