@@ -76,7 +76,7 @@ class Origin(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where a trace comes from."""
 
     kind: str
-    """``live``, ``tap`` or ``file``."""
+    """``live``, ``tap``, ``file`` or ``merged``."""
     format: str | None = None
     file: str | None = None
     target: str | None = None

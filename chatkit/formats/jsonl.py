@@ -75,7 +75,8 @@ def read(source: Source, options: Options) -> Trace:
     if cut:
         builder.warnings.append(f"line {number} is cut off and was left out: the recording process was killed")
     trace = builder.build()
-    if not len(trace) or trace.kind[-1] != KIND_CODE[RecordingEnded]:
+    recorded = header.origin.kind not in ("file", "merged")  # what was imported never had an end of that kind
+    if recorded and (not len(trace) or trace.kind[-1] != KIND_CODE[RecordingEnded]):
         builder.warnings.append("the recording has no end: it is still running or was cut short")
         trace = builder.build()
     return trace

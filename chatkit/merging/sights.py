@@ -118,6 +118,8 @@ class View:
     def sights(self) -> list[Sight]:
         """Connections in the order of their first events."""
         codes = self.trace.connection_code[self.places]
+        if not len(codes):
+            return []
         order = np.argsort(codes, kind="stable")
         present, first = np.unique(codes[order], return_index=True)
         parts = np.split(order, first[1:])
