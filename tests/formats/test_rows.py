@@ -1,0 +1,119 @@
+"""Rows that may be larger than memory: the same whether in memory or on disk, in order or not, by one reader or many."""
+
+from __future__ import annotations
+
+import threading
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatkit.events import KIND_CODE, Event, Noted
+from chatkit.formats.rows import HEADS, Rows, Spool, tail
+from chatkit.trace import EVENT_DECODER
+from stories import ALL
+
+encode = msgspec.json.encode
+
+
+def filled(pieces: list[bytes], in_memory: int) -> Spool:
+    spool = Spool(in_memory)
+    for piece in pieces:
+        spool.append(piece)
+    return spool
+
+
+@given(st.lists(st.binary(max_size=50), max_size=60), st.integers(0, 200))
+def test_pieces_come_back(pieces: list[bytes], in_memory: int) -> None:
+    """By number and in turn, however much of them was written to disk."""
+    spool = filled(pieces, in_memory)
+    assert len(spool) == len(pieces)
+    assert [spool[n] for n in range(len(pieces))] == list(spool) == pieces
+    whole = b"".join(pieces)
+    assert spool.read(0, len(whole)) == whole
+    assert [spool.read(a, a + 7) for a in range(0, len(whole), 3)] == [
+        whole[a : a + 7] for a in range(0, len(whole), 3)
+    ]
+
+
+def test_a_spool_grows_while_it_is_read() -> None:
+    """Appending after reading, before and after the first spill."""
+    spool = Spool(100)
+    for n in range(300):
+        spool.append(b"%d," % n)
+        assert spool[n] == b"%d," % n
+        assert spool[0] == b"0,"
+    assert list(spool) == [b"%d," % n for n in range(300)]
+
+
+def test_pieces_larger_than_a_block() -> None:
+    """Each of them is read as a whole."""
+    pieces = [bytes([n]) * ((1 << 20) + n) for n in range(3)] + [b"", b"x"]
+    assert list(filled(pieces, 1 << 10)) == pieces
+
+
+def test_heads_and_tails_make_a_row() -> None:
+    """Of every kind of event."""
+    for event in ALL:
+        row = encode(event)
+        made = b'%s%s","at":%s%s' % (HEADS[KIND_CODE[type(event)]], event.id.encode(), b"1.25", tail(row))
+        assert made == row
+
+
+def rows_of(count: int, in_memory: int, order: list[int] | None) -> Rows:
+    pieces = [tail(encode(Noted(id="", at=0.0, text=f"fact {n}"))) for n in range(count)]
+    kind = np.full(count, KIND_CODE[Noted], np.uint8)
+    return Rows(
+        filled(pieces, in_memory), None if order is None else np.array(order, np.intp), kind, np.arange(count) / 7
+    )
+
+
+def facts(rows: list[bytes]) -> list[Event]:
+    return [EVENT_DECODER.decode(row) for row in rows]
+
+
+@given(st.integers(1, 40), st.sampled_from([0, 30, 1 << 20]), st.booleans(), st.randoms(use_true_random=False))
+def test_rows_are_a_sequence(count: int, in_memory: int, sorted_: bool, random: object) -> None:
+    """Iterating, indexing and slicing give the same; numbers and times are those of the place."""
+    order = list(range(count))
+    random.shuffle(order)  # type: ignore[attr-defined]
+    rows = rows_of(count, in_memory, None if sorted_ else order)
+    every = list(rows)
+    assert every == [rows[i] for i in range(count)] == rows[:] == [rows[i - count] for i in range(count)]
+    assert rows[1:-1:2] == every[1:-1:2]
+    assert every == [rows[np.int64(i)] for i in range(count)]
+    events = facts(every)
+    assert [event.id for event in events] == [str(n) for n in range(count)]
+    assert [event.at for event in events] == [n / 7 for n in range(count)]
+    texts = [event.text for event in events if isinstance(event, Noted)]
+    assert texts == [f"fact {n}" for n in (range(count) if sorted_ else order)]
+    for outside in (count, -count - 1):
+        with pytest.raises(IndexError):
+            rows[outside]
+
+
+def test_threads_read_at_once() -> None:
+    """A view in one thread, an export in another."""
+    rows = rows_of(3000, 500, None)
+    expected = list(rows)
+    found: dict[int, bool] = {}
+
+    def read(number: int) -> None:
+        places = range(number, 3000, 7)
+        found[number] = all(rows[i] == expected[i] for i in places) and list(rows) == expected
+
+    threads = [threading.Thread(target=read, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == dict.fromkeys(range(6), True)
+
+
+@pytest.mark.parametrize("at", [0.0, 1e-06, 1e-7, 1e16, 123456.789012, -5.5, 1e22])
+def test_times_are_json(at: float) -> None:
+    """Whatever their size."""
+    rows = Rows(filled([b"}"], 10), None, np.array([KIND_CODE[Noted]], np.uint8), np.array([at]))
+    assert msgspec.json.decode(rows[0])["at"] == at
