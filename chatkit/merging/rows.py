@@ -55,6 +55,11 @@ class MergedRows(Sequence[bytes]):
     def __len__(self) -> int:
         return len(self._view)
 
+    @property
+    def whole(self) -> bool:
+        """Whether every data frame is known to complete its message."""
+        return all(getattr(rows, "whole", False) for rows in self._rows)
+
     @overload
     def __getitem__(self, place: int) -> bytes: ...
     @overload
