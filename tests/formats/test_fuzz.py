@@ -7,6 +7,7 @@ import json
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -19,7 +20,7 @@ from chatkit.formats import IMPORTERS, load
 from chatkit.formats.collector import MOST_WARNINGS
 from chatkit.trace import EVENT_DECODER, Trace
 from formats.templates import TEMPLATES, frame, harmless, tnetstring
-from tests.formats.golden import DATA, evidence
+from tests.formats.golden import evidence
 
 LONGEST = 1 << 19
 """Bytes of a golden file that are taken into the fuzz."""
@@ -34,26 +35,34 @@ _FUZZ = settings(
 )
 
 
-def _files() -> dict[str, tuple[str | None, bytes]]:
-    """Name of every file, its format where a template made it, and its bytes: golden evidence, and every template."""
-    found: dict[str, tuple[str | None, bytes]] = {}
+class File(NamedTuple):
+    """Bytes, and what is needed to read them: keys of a capture, patterns of a console log."""
+
+    data: bytes
+    keylog: Path | None = None
+    pattern: Path | None = None
+
+
+def _files() -> dict[str, list[File]]:
+    """By format: what the template makes, and the golden files."""
+    found = {name: [File(TEMPLATES[name](harmless))] for name in IMPORTERS}
     for path in evidence():
-        if path.stat().st_size <= LONGEST:
-            found[str(path.relative_to(DATA))] = (None, path.read_bytes())
-    for name in IMPORTERS:
-        found[f"template {name}"] = (name, TEMPLATES[name](harmless))
+        keys, pattern = (path.with_name(path.name.split(".")[0] + ending) for ending in (".keys", ".toml"))
+        file = File(path.read_bytes()[:LONGEST], keys if keys.exists() else None, pattern if pattern.exists() else None)
+        found.setdefault(path.parent.name, []).append(file)
     return found
 
 
 FILES = _files()
 
 
-def two_outcomes(data: bytes, folder: Path, *, format: str | None = None) -> Trace | None:
+def two_outcomes(data: bytes, folder: Path, *, format: str | None = None, like: File | None = None) -> Trace | None:
     """The trace, checked, or ``None`` where the file was refused as it should be."""
     path = folder / "evidence"
     path.write_bytes(data)
+    beside = {} if like is None else {"keylog": like.keylog, "pattern": like.pattern}
     try:
-        trace = load(path, format=format)
+        trace = load(path, format=format, **beside)
     except ImportFailed as refused:
         said = str(refused)
         assert refused.what
@@ -81,20 +90,18 @@ def sound(trace: Trace, size: int) -> None:
     assert all(len(warning) < 3000 for warning in trace.warnings)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", IMPORTERS)
 def test_whole(name: str, tmp_path: Path) -> None:
-    """What the damage starts from is sound; a template is what it says."""
-    format, data = FILES[name]
-    trace = two_outcomes(data, tmp_path)
+    """What the damage starts from is sound, and is known by its content."""
+    trace = two_outcomes(FILES[name][0].data, tmp_path)
     assert trace is not None
-    assert format is None or trace.origin.format == format or format == "chatkit"
+    assert trace.origin.format == name or name == "chatkit"
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_damage(name: str, tmp_path: Path) -> None:
     """Cut, flipped, spliced with another file, with parts repeated, swapped or blanked; also packed and cut."""
-    _, whole = FILES[name]
-    others = [data for other, (_, data) in sorted(FILES.items()) if other != name] or [whole]
+    others = [file.data for files in FILES.values() for file in files]
 
     def cut(data: st.DataObject, raw: bytes) -> bytes:
         return raw[: data.draw(st.integers(0, len(raw)))]
@@ -130,16 +137,17 @@ def test_damage(name: str, tmp_path: Path) -> None:
 
     ways: list[Callable[[st.DataObject, bytes], bytes]] = [cut, behead, flip, splice, repeat, swap, blank]
 
-    @settings(_FUZZ, max_examples=max(8, 240 // len(FILES)))
+    @settings(_FUZZ, max_examples=20)
     @given(st.data())
     def damage(data: st.DataObject) -> None:
-        raw = whole
+        file = data.draw(st.sampled_from(FILES[name]))
+        raw = file.data
         for way in data.draw(st.lists(st.sampled_from(ways), min_size=1, max_size=3)):
             raw = way(data, raw)
-        two_outcomes(raw, tmp_path)
-        if data.draw(st.booleans()):
+        if data.draw(st.integers(0, 4)) == 0:
             packed = gzip.compress(raw, mtime=0)
-            two_outcomes(packed[: len(packed) - 3], tmp_path)
+            raw = packed[: len(packed) - data.draw(st.integers(0, 9))]
+        two_outcomes(raw, tmp_path, like=file)
 
     damage()
 
@@ -148,7 +156,7 @@ def test_damage(name: str, tmp_path: Path) -> None:
 def test_any_file_as_any_format(name: str, tmp_path: Path) -> None:
     """The user named the wrong one."""
     for other in IMPORTERS:
-        two_outcomes(FILES[f"template {other}"][1], tmp_path, format=name)
+        two_outcomes(FILES[other][0].data, tmp_path, format=name)
     for data in (
         b"",
         b"\n",
@@ -168,9 +176,9 @@ def test_any_file_as_any_format(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", IMPORTERS)
 def test_random_bytes_behind_the_beginning(name: str, tmp_path: Path) -> None:
     """Known by its first bytes, and rubbish after them."""
-    start = FILES[f"template {name}"][1]
+    start = FILES[name][0].data
 
-    @settings(_FUZZ, max_examples=15)
+    @settings(_FUZZ, max_examples=10)
     @given(st.integers(4, 400), st.binary(max_size=600), st.booleans())
     def rubbish(kept: int, rest: bytes, named: bool) -> None:
         two_outcomes(start[:kept] + rest, tmp_path, format=name if named else None)
@@ -247,7 +255,7 @@ NUMBERS = [1e308, -1e308, 1e18, -1, 0, 10**400, True, None, "x", "\ud800", "\0",
 @pytest.mark.parametrize("name", [name for name in IMPORTERS if name in ("chatkit", "har", "netlog", "cloudflare")])
 def test_any_value_anywhere_in_json(name: str, tmp_path: Path) -> None:
     """Every value of the file is replaced by one of another kind, in turn."""
-    text = FILES[f"template {name}"][1].decode()
+    text = FILES[name][0].data.decode()
     documents = (
         [json.loads(line) for line in text.splitlines()] if name in ("chatkit", "cloudflare") else [json.loads(text)]
     )
@@ -264,7 +272,7 @@ def test_any_value_anywhere_in_json(name: str, tmp_path: Path) -> None:
 
     every = [spot for document in documents for spot in spots(document)]
 
-    @settings(_FUZZ, max_examples=60)
+    @settings(_FUZZ, max_examples=40)
     @given(st.integers(0, len(every) - 1), st.sampled_from(range(len(NUMBERS))))
     def replace(where: int, what: int) -> None:
         holder, key = every[where]
@@ -283,7 +291,7 @@ def test_frames_of_absurd_lengths(tmp_path: Path) -> None:
     """In the bytes of a capture: lengths, opcodes and masks that cannot be, after a handshake that is right."""
     if "pcap" not in IMPORTERS:
         pytest.skip("pcap is not registered yet")
-    whole = FILES["template pcap"][1]
+    whole = FILES["pcap"][0].data
     plain = frame(b"received text")
     assert plain in whole
     for odd in (

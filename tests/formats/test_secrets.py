@@ -71,7 +71,7 @@ _PRESENT = [name for name in TEMPLATES if name in IMPORTERS]
 _SETTINGS = settings(
     derandomize=True,
     deadline=None,
-    max_examples=12,
+    max_examples=6,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 

@@ -213,3 +213,17 @@ def test_message_types_and_sizes_stay() -> None:
         assert merged.size[place] == getattr(event, "size", -1)
         assert merged.at[place] == event.at
     assert merged.message_types.count("typing") == 2
+
+
+def test_all_evidence_there_is_merges() -> None:
+    """Unlike things: nothing is lost, nothing breaks, and what does not belong together stands beside."""
+    from tests.formats.golden import evidence, read
+
+    traces = [read(path) for path in evidence()] or [browser().sees(FACTS), capture().sees(FACTS)]
+    merged = merge(*traces)
+    assert len(merged) == sum(map(len, traces))
+    assert len({event.id for event in merged}) == len(merged)
+    assert len(merged.header.vantages) == len(traces)
+    assert len(merged.connections) <= sum(len(trace.connections) for trace in traces)
+    disagreements(merged)
+    assert merged.timeline() is not None
