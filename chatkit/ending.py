@@ -93,6 +93,9 @@ class Ending(Struct, frozen=True, kw_only=True):
     """What an API, a log or a HAR tells of it."""
     hidden: bool = False
     """Whether close frames are not visible in this evidence: without one, nothing is said about the code."""
+    between: bool = False
+    """Whether the client's side saw the server end it and the server's side saw the client end it: something on the
+    way did. Told by merged evidence only."""
     failed: AttemptFailed | None = None
     """What stopped the attempt, when the connection never opened."""
     status: int | None = None
@@ -153,6 +156,8 @@ class Ending(Struct, frozen=True, kw_only=True):
             return _closed("us" if close is self.close_sent else "server", close.code, close.reason)
         if self.reported is not None and self.reported.code not in (None, 1006):
             return _closed(_who(self.reported.by), self.reported.code, self.reported.reason)
+        if self.between:
+            return "cut on the way, no close frame: each side saw the other end it"
         how = self.transport.how if self.transport is not None else None
         if how == "rst":
             return f"RST by {_who(self.first)}"
@@ -287,8 +292,8 @@ def _summarise_one(trace: Trace, code: int, places: NDArray[np.int64], events: l
     frames = opaque or bool(_IS_COUNTED[kinds].any())
     # Frames without an opening: the evidence begins in the middle.
     lived = opened is not None or (frames and _first(events, AttemptFailed) is None)
-    ending = _ending(trace, places, events, opened, lived=lived, hidden=opaque or "close-code" in trace.not_visible)
-    pings = opaque or "pings" in trace.not_visible
+    ending = _ending(trace, places, events, opened, lived=lived, hidden=_hidden(trace, places, "close-code", opaque))
+    pings = _hidden(trace, places, "pings", opaque)
     counts = _counts(trace, places)
     return Connection(
         id=trace.names[code],
@@ -312,6 +317,22 @@ def _summarise_one(trace: Trace, code: int, places: NDArray[np.int64], events: l
         vantages=tuple(trace.vantage_names[n] for n in np.unique(trace.vantage_code[places]).tolist() if n >= 0),
         opaque=opaque,
     )
+
+
+def _hidden(trace: Trace, places: NDArray[np.int64], word: str, opaque: bool) -> bool:
+    """Whether this cannot be seen of a connection: by none of the vantage points that saw it, in merged evidence."""
+    if not trace.header.vantages:
+        return opaque or word in trace.not_visible
+    views = trace.vantage_code[places]
+    return all(
+        n >= 0 and (word in trace.header.vantages[n].not_visible or _unreadable(trace.kind[places[views == n]]))
+        for n in np.unique(views).tolist()
+    )
+
+
+def _unreadable(kinds: NDArray[np.uint8]) -> bool:
+    """Whether bytes were seen there and none of them could be read."""
+    return KIND_CODE[Opened] not in kinds and bool(np.isin(kinds, [KIND_CODE[kind] for kind in _OPAQUE]).any())
 
 
 def _url(trace: Trace, started: AttemptStarted | None, events: list[Event]) -> str | None:
@@ -369,18 +390,21 @@ def _ending(
     shown = [event for event in (sent, received, transport, failed, reported) if event is not None]
     if not shown:
         return None
-    first = min(shown, key=lambda event: (event.at, _number(event)))
+    order = {event.id: n for n, event in enumerate(events)}
+    first = min(shown, key=lambda event: order[event.id])
+    between = sent is None and received is None and _between(trace, events)
     after, seconds = _aftermath(trace, places, first) if lived else (None, None)
     tcp = _first(events, TcpConnected)
     began = opened.at if opened is not None else tcp.at if tcp is not None and lived else None
     return Ending(
         at=first.at,
-        first=_actor(first, transport, reported),
+        first=None if between else _actor(first, transport, reported),
         close_sent=sent,
         close_received=received,
         transport=transport,
         reported=reported,
         hidden=hidden,
+        between=between,
         failed=failed,
         status=answered.status if answered is not None else failed.status if failed is not None else None,
         opened=lived,
@@ -393,6 +417,22 @@ def _ending(
 
 def _number(event: Event) -> int:
     return int(event.id.rpartition("/")[2])
+
+
+def _between(trace: Trace, events: list[Event]) -> bool:
+    """Whether a vantage point saw the server end it, and one that is nearer to the server saw the client end it."""
+    told: dict[str, list[int]] = {"server": [], "client": []}
+    heard: set[str] = set()
+    places = {vantage.name: vantage.place for vantage in trace.header.vantages}
+    for event in events:
+        name = event.id.rpartition("/")[0]
+        place = places.get(name)
+        if name in heard or place is None or not isinstance(event, TransportEnded | EndReported):
+            continue
+        if event.by in told:
+            heard.add(name)
+            told[event.by].append(place)
+    return bool(told["server"] and told["client"]) and min(told["server"]) < max(told["client"])
 
 
 def _actor(first: Event, transport: TransportEnded | None, reported: EndReported | None) -> str | None:
@@ -412,7 +452,10 @@ def _aftermath(
     if isinstance(end, CloseSent) or (isinstance(end, TransportEnded) and end.by == "client"):
         return None, None
     ours = _IS_OURS[trace.kind[places]] & (trace.at[places] <= end.at)
-    found = places[ours]
+    # Seen from where the end was seen, if that shows what we sent: another clock is not as sure.
+    name, _, _ = end.id.rpartition("/")
+    mine = trace.vantage_code[places] == (trace.vantage_names.index(name) if name in trace.vantage_names else -1)
+    found = places[ours & mine] if (ours & mine).any() else places[ours]
     if not len(found):
         return None, None
     last = int(found[-1])

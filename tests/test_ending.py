@@ -12,10 +12,12 @@ from chatkit.events import (
     AttemptStarted,
     CloseReceived,
     CloseSent,
+    EndReported,
     Established,
     FrameReceived,
     FrameSent,
     LoopLagged,
+    OpaqueReceived,
     Opened,
     PingReceived,
     PingSent,
@@ -27,7 +29,7 @@ from chatkit.events import (
     UpgradeAnswered,
 )
 from chatkit.profile import Types
-from chatkit.trace import Trace
+from chatkit.trace import Origin, Trace, Vantage
 from stories import events, header, story, text
 
 Fact = tuple[float, type, dict[str, Any]]
@@ -263,3 +265,121 @@ def test_ids_are_compared_as_numbers(prefix: str) -> None:
     ]
     ending = Trace.of(made, header()).connections[0].ending
     assert (ending.close_code, ending.first) == (1011, "server")
+
+
+# Merged evidence
+
+
+def merged(*views: tuple[list[Fact], dict[str, Any]]) -> Connection:
+    """One connection as several vantages saw it; each ``(facts, fields of its Vantage)``."""
+    vantages, made = [], []
+    for n, (facts, fields) in enumerate(views):
+        vantages.append(Vantage(**({"name": f"v{n}", "origin": Origin(kind="file"), "place": n} | fields)))
+        made += [(at, kind(id=f"v{n}/{i}", at=at, connection="1", **f)) for i, (at, kind, f) in enumerate(facts)]
+    made.sort(key=lambda one: one[0])
+    hidden = set.intersection(*(set(vantage.not_visible) for vantage in vantages))
+    head = header(vantages=tuple(vantages), not_visible=tuple(sorted(hidden)))
+    return Trace.of([event for _, event in made], head).connections[0]
+
+
+OPENED: Fact = (1.0, Opened, {})
+BLIND = {"not_visible": ("pings", "close-code", "transport-end")}
+
+
+def test_vantages_are_counted_by_the_one_that_saw_most() -> None:
+    """Not added up; pings by those that can see them."""
+    frames: list[Fact] = [(2.0 + n, FrameSent, text("ping")) for n in range(3)]
+    pings: list[Fact] = [(2.0, PingReceived, {}), (2.1, PongSent, {})]
+    connection = merged(([OPENED, *frames], BLIND), ([OPENED, *frames[:2], *pings], {}))
+    assert (connection.frames_out, connection.pings_in, connection.pongs_out, connection.pings_out) == (3, 1, 1, 0)
+    assert connection.vantages == ("v0", "v1")
+
+
+def test_what_only_an_absent_vantage_could_show_is_not_visible() -> None:
+    """Some other file of the merge shows close frames and pings; it did not see this connection."""
+    vantages = [
+        Vantage(name="har", origin=Origin(kind="file"), not_visible=("pings", "close-code")),
+        Vantage(name="pcap", origin=Origin(kind="file")),
+    ]
+    made = [
+        Opened(id="har/0", at=1.0, connection="1"),
+        EndReported(id="har/1", at=9.0, connection="1"),
+        Opened(id="pcap/0", at=1.0, connection="2"),
+        TransportEnded(id="pcap/1", at=9.0, connection="2", how="rst", by="server"),
+    ]
+    one, two = Trace.of(made, header(vantages=tuple(vantages))).connections
+    assert (one.pings_in, one.ending.close_code, one.ending.hidden) == (None, None, True)
+    assert (two.pings_in, two.ending.close_code, two.ending.hidden) == (0, 1006, False)
+
+
+def test_unreadable_bytes_of_one_vantage_hide_nothing_of_another() -> None:
+    """A capture of TLS beside a recording of the client."""
+    opaque: list[Fact] = [(1.5, OpaqueReceived, {"size": 9}), transport(9.2, *RST)]
+    seen = merged(([OPENED, transport(9.0, *RST)], {}), (opaque, {}))
+    assert (seen.ending.close_code, seen.pings_in, seen.opaque) == (1006, 0, False)
+    hidden = merged(([OPENED], BLIND), (opaque, {}))
+    assert (hidden.ending.close_code, hidden.pings_in) == (None, None)
+
+
+def test_an_ending_is_the_union_of_what_the_vantages_show() -> None:
+    """The browser tells 1006, the server's side shows the frame; the first actor by the corrected clock."""
+    told: Fact = (9.1, EndReported, {"code": 1006, "source": "browser"})
+    ending = merged(([OPENED, told], BLIND), ([OPENED, received(9.0, 1011), transport(9.05, *FIN)], {})).ending
+    assert (ending.close_code, ending.first, ending.reported.code, ending.transport.how) == (
+        1011,
+        "server",
+        1006,
+        "fin",
+    )
+    assert ending.events == ("v1/1", "v1/2", "v0/1")
+
+
+def test_a_cut_on_the_way_was_nobody_of_the_two() -> None:
+    """The client saw the server end it, the server saw the client end it."""
+    ending = merged(([OPENED, transport(9.0, *RST)], {}), ([OPENED, transport(9.02, "fin", "client")], {})).ending
+    assert (ending.first, ending.between, ending.close_code, ending.abort) == (None, True, 1006, True)
+    assert ending.words == "cut on the way, no close frame: each side saw the other end it"
+
+
+@pytest.mark.parametrize(
+    "views",
+    [
+        # both saw the server end it
+        ([transport(9.0, *RST)], [transport(8.9, *FIN)]),
+        # each saw its own side end it: two that hung up at once
+        ([transport(9.0, "fin", "client")], [transport(9.0, *FIN)]),
+        # the server's close frame came first, the rest follows from it
+        ([transport(9.0, *RST)], [received(8.9, 1011), transport(9.0, "fin", "client")]),
+        # nobody is blamed
+        ([transport(9.0, *TIMEOUT)], [transport(9.0, "rst", "client")]),
+    ],
+)
+def test_no_cut_on_the_way(views: tuple[list[Fact], list[Fact]]) -> None:
+    """Only what contradicts itself from both sides."""
+    assert not merged(*(([OPENED, *facts], {}) for facts in views)).ending.between
+
+
+def test_a_cut_on_the_way_needs_the_order_of_the_vantages() -> None:
+    """Without it, the two may as well stand the other way round."""
+    views = (
+        ([OPENED, transport(9.0, *RST)], {"place": None}),
+        ([OPENED, transport(9.0, "fin", "client")], {"place": None}),
+    )
+    assert not merged(*views).ending.between
+
+
+def test_our_last_action_is_that_of_the_vantage_that_saw_the_end() -> None:
+    """The other one's clock is not as sure; if it alone shows what we sent, it must do."""
+    near: list[Fact] = [OPENED, (8.8, *PING), transport(9.0, *RST)]
+    far: list[Fact] = [OPENED, (8.85, *PING), (8.9, FrameSent, text("typing"))]
+    assert merged((near, {}), (far, {})).ending.after == "our ping"
+    assert merged(([OPENED, transport(9.0, *RST)], {}), (far, {})).ending.after == "our typing message"
+
+
+def test_events_of_one_moment_keep_their_order() -> None:
+    """Numbers of different vantages say nothing about who was first."""
+    ending = merged(
+        ([OPENED, (2.0, PingSent, {}), (3.0, PingSent, {}), received(9.0, 1001)], {}),
+        ([OPENED, transport(9.0, "fin", "client")], {}),
+    ).ending
+    assert (ending.first, ending.close_code) == ("server", 1001)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MOST_WARNINGS = 50
 """Warnings that are kept; the rest is counted."""
+LARGE = 100_000
+"""Events from which on rows stay where they were spooled."""
 MOST_EVENTS = 50_000_000
 """Events beyond which a file is refused rather than half read."""
 
@@ -73,7 +75,7 @@ class Collector:
     def warn(self, text: str) -> None:
         """Notes something about the file that a reader should know; it is shown with the trace."""
         if len(self._warnings) < MOST_WARNINGS:
-            self._warnings.append(self.redactor.text(text))
+            self._warnings.append(_mended(self.redactor.text(text)))
         else:
             self._more_warnings += 1
 
@@ -85,7 +87,11 @@ class Collector:
             kind: class of the event; ``fields`` are its own.
             connection: id of the connection it belongs to.
         """
-        row = _encode(kind(id="", at=0.0, connection=connection, **fields))
+        try:
+            row = _encode(kind(id="", at=0.0, connection=connection, **fields))
+        except UnicodeEncodeError:
+            fields = {name: _mended(value) for name, value in fields.items()}
+            row = _encode(kind(id="", at=0.0, connection=connection, **fields))
         # Whatever a field holds, no secret passes: the encoded row is looked at as a whole.
         row = self.redactor.clean(row)
         code = KIND_CODE[kind]
@@ -123,12 +129,14 @@ class Collector:
         """
         raw = payload.encode("utf-8", "surrogatepass") if isinstance(payload, str) else payload
         total = len(raw) if size is None else size
-        if clean and isinstance(payload, str) and len(raw) <= KEEP and total == len(raw):
-            text = _encode(payload)
-            piece = b'%s,"size":%d,"text":%s}' % (self._of(connection), total, text) if payload else None
-            if piece is not None:
-                self._put(wall, KIND_CODE[kind], connection, total, piece)
-                return
+        if clean and isinstance(payload, str) and payload and len(raw) <= KEEP and total == len(raw):
+            try:
+                text = _encode(payload)
+            except UnicodeEncodeError:
+                text = _encode(_mended(payload))
+            piece = b'%s,"size":%d,"text":%s}' % (self._of(connection), total, text)
+            self._put(wall, KIND_CODE[kind], connection, total, piece)
+            return
         fields: dict[str, Any] = {"size": total}
         if len(raw) != total:
             fields["length"] = len(raw)
@@ -158,7 +166,9 @@ class Collector:
         at = np.round(wall - epoch, 6)
         kind, code, size = columns
         header = Header(
-            origin=Origin(kind="file", format=self.format, file=self.source.name, target=self._target()),
+            origin=Origin(
+                kind="file", format=self.format, file=self.redactor.text(self.source.name), target=self._target()
+            ),
             epoch=epoch,
             clock="wall",
             not_visible=tuple(word for word in NOT_VISIBLE if word in self.not_visible),
@@ -170,7 +180,7 @@ class Collector:
             warnings.append(f"and {self._more_warnings:,} more such remarks")
         return Trace(
             header,
-            list(rows) if len(rows) < 100_000 else rows,
+            list(rows) if len(rows) < LARGE else rows,
             at,
             kind.astype(np.uint8),
             code.astype(np.int32),
@@ -198,3 +208,12 @@ class Collector:
         if found is None:
             found = self._encoded[connection] = b',"connection":' + _encode(connection)
         return found
+
+
+def _mended(value: Any) -> Any:
+    """Text without the half characters (lone surrogates) that JSON can name and UTF-8 cannot."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, list | tuple):
+        return type(value)(map(_mended, value))
+    return value

@@ -45,6 +45,10 @@ class Spool:
         self._written = 0
         self._file: Any = None
 
+    def __del__(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
     def __len__(self) -> int:
         return len(self._ends) - 1
 
