@@ -334,6 +334,8 @@ def _state(lived: bool, answered: UpgradeAnswered | None, ending: Ending | None)
 
 
 def _complete(trace: Trace, places: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int:
+    if getattr(trace.rows, "whole", False):
+        return len(places)
     return sum(map(completes, map(trace.rows.__getitem__, places.tolist())))
 
 
