@@ -154,9 +154,9 @@ class Collector:
     def texts(
         self,
         walls: NDArray[np.float64],
-        kinds: Sequence[type[FrameSent] | type[FrameReceived]],
+        kinds: bytes,
         connection: str,
-        texts: list[str],
+        texts: Sequence[str],
         *,
         rank: int = 0,
     ) -> None:
@@ -164,7 +164,7 @@ class Collector:
 
         Args:
             walls: Unix time of each.
-            kinds: direction of each.
+            kinds: the direction of each, as the code of its kind of event.
             connection: id of the connection.
             texts: the messages, without lone surrogates.
             rank: of the first; each next one's is two more.
@@ -173,13 +173,14 @@ class Collector:
         if self.redactor.suspicious(lines) or max(map(len, texts), default=0) > KEEP // 4:
             for n, (wall, kind, text) in enumerate(zip(walls.tolist(), kinds, texts, strict=True)):
                 clean = not self.redactor.suspicious(text.encode())
-                self.message(wall, kind, connection, text, clean=clean, rank=rank + 2 * n)
+                direction = FrameSent if kind == KIND_CODE[FrameSent] else FrameReceived
+                self.message(wall, direction, connection, text, clean=clean, rank=rank + 2 * n)
             return
-        sizes = map(len, texts) if lines.isascii() else (len(text.encode()) for text in texts)
+        sizes = map(len, texts if lines.isascii() else [text.encode() for text in texts])
         self._wall.frombytes(np.where(np.abs(walls) < 1e11, walls, 0.0).tobytes())
-        self._kind.extend([KIND_CODE[kind] for kind in kinds])
+        self._kind.frombytes(kinds)
         self._code.frombytes(np.full(len(texts), self._name(connection), np.int32).tobytes())
-        self._size.extend(sizes)
+        self._size.frombytes(np.fromiter(sizes, np.int64, len(texts)).tobytes())
         self._rank.frombytes((rank + 2 * np.arange(len(texts), dtype=np.int64)).tobytes())
         # No line feed stands in a JSON text: they end the pieces.
         self._spool.extend(lines, np.flatnonzero(np.frombuffer(lines, np.uint8) == 10) + 1)

@@ -7,6 +7,7 @@ They differ in what an entry's time covers, in the unit of a message's time, and
 from __future__ import annotations
 
 import base64
+import operator
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from chatkit.errors import ImportFailed
 from chatkit.events import (
     KIND_BY_NAME,
+    KIND_CODE,
     KINDS,
     AttemptFailed,
     AttemptStarted,
@@ -144,19 +146,14 @@ class _Reader:
         part.stop = len(self.collector)
 
     def _add(self, part: _Part, messages: list[Message]) -> None:
-        kinds = {message.type for message in messages}
-        if kinds <= _KIND.keys() and {m.opcode for m in messages} <= {1} and not any(m.extra for m in messages):
-            times = np.array([message.time for message in messages])
+        times, data, types, opcodes, extras = zip(*map(_COLUMNS, messages), strict=True)
+        if set(types) <= _KIND.keys() and set(opcodes) == {1} and not any(extras):
+            times = np.array(times)
             walls = np.where(times > 1e14, times / 1e6, np.where(times > 1e11, times / 1e3, times))
             walls = np.where((walls > 1e8) & (walls < 1e11), walls, 0.0)
             part.saw(walls)
-            self.collector.texts(
-                walls,
-                [_KIND[message.type] for message in messages],
-                part.name,
-                [message.data for message in messages],
-                rank=2 * part.count + 1,
-            )
+            kinds = bytes(map(_CODE_OF.__getitem__, types))
+            self.collector.texts(walls, kinds, part.name, data, rank=2 * part.count + 1)
             part.count += len(messages)
             return
         for message in messages:
@@ -417,6 +414,9 @@ class _Part:
 
 
 _KIND: dict[str, type[FrameSent] | type[FrameReceived]] = {"send": FrameSent, "receive": FrameReceived}
+
+_CODE_OF = {name: KIND_CODE[kind] for name, kind in _KIND.items()}
+_COLUMNS = operator.attrgetter("time", "data", "type", "opcode", "extra")
 
 
 def _stage(error: str) -> str:

@@ -98,6 +98,8 @@ class _Splitter:
         while self.damage <= MOST_DAMAGE:
             if len(self.buffer) - self.at < window and not self.ended:
                 self._read()
+            if window >= BLOCK and self._fast(number, window):
+                continue
             view = b"[" + self.buffer[self.at : self.at + window]
             state, place = _look(view)
             more = len(view) <= len(self.buffer) - self.at or not self.ended
@@ -118,6 +120,22 @@ class _Splitter:
                 place = len(view)
             if not self._over_damage(number, view, place):
                 return
+
+    def _fast(self, number: int, window: int) -> bool:
+        """Hands out a block of an array that is taken to go on and to be sound; whether it was."""
+        stop = min(self.at + window, len(self.buffer))
+        last = None
+        for last in _BOUNDARY.finditer(self.buffer, max(self.at, stop - (1 << 14)), stop):  # noqa: B007
+            pass
+        if last is None or last.end() - self.at < _FIRST:
+            return False
+        try:
+            messages = _messages(b"[%b]" % memoryview(self.buffer)[self.at : last.start() + 1])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return False
+        self.take(number, messages)
+        self.at = last.end()
+        return True
 
     def _over_damage(self, number: int, view: bytes, place: int) -> bool:
         """Gives what is whole before a damaged place and goes behind it; whether the array may go on there."""
