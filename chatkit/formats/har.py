@@ -24,6 +24,7 @@ from chatkit.events import (
     CloseReceived,
     CloseSent,
     EndReported,
+    Event,
     FrameReceived,
     FrameSent,
     HealthChecked,
@@ -82,7 +83,11 @@ _DIALECTS = {
     "chatkit": "chatkit",
 }
 _NAMES = {"chrome": "browser", "firefox": "browser", "playwright": "browser", "http-toolkit": "HTTP Toolkit"}
-_CONTROL = {8: (CloseSent, CloseReceived), 9: (PingSent, PingReceived), 10: (PongSent, PongReceived)}
+_CONTROL: dict[int, tuple[type[Event], type[Event]]] = {
+    8: (CloseSent, CloseReceived),
+    9: (PingSent, PingReceived),
+    10: (PongSent, PongReceived),
+}
 _STAGES = (
     ("dns", ("NAME_NOT_RESOLVED", "NAME_RESOLUTION", "DNS_")),
     ("tcp", ("CONNECTION_REFUSED", "CONNECTION_TIMED_OUT", "ADDRESS_", "INTERNET_DISCONNECTED", "NETWORK_")),
@@ -113,8 +118,9 @@ class _Reader:
         self.collector = Collector(source, FORMAT, NOT_VISIBLE, options)
         self.parts: dict[int, _Part] = {}
         self.sockets = 0
+        self.opened = 0
         self.exchanges = 0
-        self.closes = self.controls = self.lossless = False
+        self.closes = self.controls = self.lossless = self.ours = False
         self.last = 0.0
         self.dialect = "other"
 
@@ -124,6 +130,7 @@ class _Reader:
         log, found = entries_of(rest, self.source.name, self.collector.warn)
         creator = text(table(log, "creator"), "name").lower()
         self.dialect = next((word for name, word in _DIALECTS.items() if creator.startswith(name)), "other")
+        self.ours = self.dialect == "chatkit" and isinstance(log.get("_chatkit"), dict)
         for place, plain in enumerate(found, 1):
             self._entry(Entry(plain), place)
         for part in [part for part in self.parts.values() if not part.used]:
@@ -148,8 +155,8 @@ class _Reader:
     def _add(self, part: _Part, messages: list[Message]) -> None:
         times, data, types, opcodes, extras = zip(*map(_COLUMNS, messages), strict=True)
         if set(types) <= _KIND.keys() and set(opcodes) == {1} and not any(extras):
-            times = np.array(times)
-            walls = np.where(times > 1e14, times / 1e6, np.where(times > 1e11, times / 1e3, times))
+            told = np.array(times)
+            walls = np.where(told > 1e14, told / 1e6, np.where(told > 1e11, told / 1e3, told))
             walls = np.where((walls > 1e8) & (walls < 1e11), walls, 0.0)
             part.saw(walls)
             kinds = bytes(map(_CODE_OF.__getitem__, types))
@@ -182,7 +189,7 @@ class _Reader:
 
     def _control(self, part: _Part, message: Message, wall: float, rank: int) -> None:
         data = _bytes(message.data) or b""
-        kind = _CONTROL[message.opcode][message.type == "receive"]
+        kind: type[Event] = _CONTROL[message.opcode][message.type == "receive"]
         if message.opcode == 8:
             self.closes = True
             code = int.from_bytes(data[:2], "big") if len(data) >= 2 else None
@@ -199,7 +206,9 @@ class _Reader:
         self.last = start
         if entry.is_socket:
             self._socket(entry, start)
-        elif entry.url.startswith(("http://", "https://")) and not isinstance(entry.plain.get("_chatkit"), dict):
+        elif self.ours and isinstance(entry.plain.get("_chatkit"), dict):
+            pass  # its events stand beside the entries
+        elif entry.url.startswith(("http://", "https://")):
             self._exchange(entry, start)
 
     def _socket(self, entry: Entry, start: float) -> None:
@@ -249,7 +258,11 @@ class _Reader:
         if key or entry.status > 0:
             add(min(start, first), UpgradeRequested, name, target=entry.target, headers=fields, key=key)
         # Chrome's "wait" runs to the last message; Playwright and HTTP Toolkit tell no time of the answer.
-        shaking = entry.shaking if part is None or self.dialect not in ("chrome", "playwright") else 0.0
+        shaking = (
+            entry.shaking(connected=self.dialect == "mitmproxy")
+            if part is None or self.dialect not in ("chrome", "playwright")
+            else 0.0
+        )
         opened = min(start + shaking, first)
         status = entry.status if entry.status > 0 else int(m.group(1)) if (m := _CODE.search(error)) else None
         if status is None and part is not None and part.count:
@@ -267,6 +280,7 @@ class _Reader:
             )
         if status == 101:
             extensions = entry.header("sec-websocket-extensions", answer=True)
+            self.opened += 1
             protocol = entry.header("sec-websocket-protocol", answer=True)
             add(opened, Opened, name, extensions=extensions, subprotocol=protocol)
             self._end(entry, start, name, last, part)
@@ -342,9 +356,9 @@ class _Reader:
 
     def _ours(self, log: dict[str, Any]) -> None:
         """What an export of chatkit says beside the entries."""
-        told = log.get("_chatkit")
-        if self.dialect != "chatkit" or not isinstance(told, dict):
+        if not self.ours:
             return
+        told = table(log, "_chatkit")
         epoch = number(told, "epoch")
         if epoch is not None and 0 <= epoch < 1e11:
             self.collector.epoch = epoch
@@ -387,8 +401,10 @@ class _Reader:
             hidden.discard("pings")
         if self.dialect in ("mitmproxy", "http-toolkit"):
             hidden.add("client-side")
-        if self.sockets and not self.parts:
+        if self.opened and not self.parts:
             hidden.update(UNSEEN)
+        if self.opened and self.dialect in ("playwright", "mitmproxy"):
+            self.collector.warn(f"{self.dialect} does not write into a HAR whether and when a WebSocket ended")
 
 
 class _Part:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from chatkit.events import Headers
 
 _SHAKING = ("blocked", "dns", "connect", "send", "wait")
+_OF_REQUEST = ("send", "wait")
 
 
 class Entry:
@@ -63,10 +64,10 @@ class Entry:
             return self.url
         return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
-    @property
-    def shaking(self) -> float:
-        """Seconds until the answer came, by the timings."""
-        return sum(max(number(self.timings, name) or 0.0, 0.0) for name in _SHAKING) / 1000
+    def shaking(self, *, connected: bool = False) -> float:
+        """Seconds until the answer came, by the timings; ``connected`` where the entry begins with the request."""
+        names = _OF_REQUEST if connected else _SHAKING
+        return sum(max(number(self.timings, name) or 0.0, 0.0) for name in names) / 1000
 
     @property
     def receiving(self) -> float:

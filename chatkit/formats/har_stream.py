@@ -130,7 +130,7 @@ class _Splitter:
         if last is None or last.end() - self.at < _FIRST:
             return False
         try:
-            messages = _messages(b"[%b]" % memoryview(self.buffer)[self.at : last.start() + 1])
+            messages = _messages(b"".join((b"[", memoryview(self.buffer)[self.at : last.start() + 1], b"]")))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return False
         self.take(number, messages)
