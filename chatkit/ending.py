@@ -355,7 +355,8 @@ def _ending(
     if not shown:
         return None
     first = min(shown, key=lambda event: (event.at, _number(event)))
-    after, seconds = _aftermath(trace, places, first) if lived else (None, None)
+    timed = not (isinstance(first, EndReported) and not first.timed)
+    after, seconds = _aftermath(trace, places, first) if lived and timed else (None, None)
     tcp = _first(events, TcpConnected)
     began = opened.at if opened is not None else tcp.at if tcp is not None and lived else None
     return Ending(

@@ -210,7 +210,7 @@ class Collector:
         epoch = self.epoch
         if epoch is None:
             epoch = round(float(wall[0]), 6) if len(wall) else 0.0
-        at = np.round(wall - epoch, 6) + 0.0  # no -0.0
+        at = np.round(wall - epoch, 6) + 0.0  # no minus before a zero
         kind, code, size = columns
         header = Header(
             origin=Origin(kind="file", format=self.format, file=self.source.name, target=self._target()),

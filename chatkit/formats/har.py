@@ -302,9 +302,13 @@ class _Reader:
             self.closes = True
             told = close if isinstance(close, dict) else {}
             code = whole(told, "code") if isinstance(close, dict) else 1006
-            at = unix(told.get("timestamp")) or max(last, start + entry.seconds)
             known = code if 1000 <= code <= 4999 else None
-            add(at, EndReported, name, rank=LAST, code=known, reason=text(told, "reason")[:SAID], source=source)
+            reason = text(told, "reason")[:SAID]
+            at = unix(told.get("timestamp")) or start + entry.seconds
+            # A connection does not end before its last message: then the time is none of its end.
+            timed = at > last
+            at = max(at, last)
+            add(at, EndReported, name, rank=LAST, code=known, reason=reason, source=source, timed=timed)
         elif self.dialect == "chrome" and entry.receiving > 0 and start + entry.seconds >= last - 0.001:
             add(max(start + entry.seconds, last), EndReported, name, rank=LAST, source=source)
 

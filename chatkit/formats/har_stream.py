@@ -96,7 +96,7 @@ class _Splitter:
         """Hands out the array that begins at ``at``, and goes behind it."""
         window = _FIRST
         while self.damage <= MOST_DAMAGE:
-            if len(self.buffer) - self.at < window and not self.ended:
+            while len(self.buffer) - self.at < window and not self.ended:
                 self._read()
             if window >= BLOCK and self._fast(number, window):
                 continue
@@ -142,8 +142,8 @@ class _Splitter:
         self.damage += 1
         cut = _last_boundary(view[:place]) if place > 1 else None
         whole = view[: cut[0] + 1] if cut is not None else b"["
-        if state_of_one := _whole(view[cut[1] if cut is not None else 1 : place]):
-            whole += (b"," if cut is not None else b"") + state_of_one
+        if one := _whole(view[cut[1] if cut is not None else 1 : place]):
+            whole += (b"," if cut is not None else b"") + one
         if len(whole) > 1:
             self._give(number, whole + b"]")
         where = self.before + self.at + place - 1
@@ -236,13 +236,18 @@ def _look(view: bytes) -> tuple[str, int]:
 
 
 def _whole(item: bytes) -> bytes:
-    """``item`` without the comma behind it if it is a whole JSON object; nothing otherwise."""
-    item = item.rstrip(b" \r\n\t,")
+    """The JSON object at the beginning of ``item`` if it is whole; nothing otherwise."""
+    item = item.strip(b" \r\n\t,")
     try:
         _probe(item)
-    except (msgspec.DecodeError, RecursionError):
+    except msgspec.DecodeError as error:
+        match = _AT_BYTE.search(str(error))
+        if match is None or "trailing" not in str(error):
+            return b""
+        item = item[: int(match.group(1)) - 1]
+    except RecursionError:
         return b""
-    return item if item.startswith(b"{") or item.lstrip().startswith(b"{") else b""
+    return item if item.startswith(b"{") else b""
 
 
 def _last_boundary(view: bytes) -> tuple[int, int] | None:

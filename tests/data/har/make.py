@@ -5,7 +5,8 @@
 ``MITMDUMP`` is mitmproxy's program in a virtual environment of its own. Chromium and Playwright are those of the
 development environment. Everything stays on loopback. What DevTools writes on "Save all as HAR" cannot be had without
 a person; its files (``synthetic-chrome-…``) are put together from the same protocol events (``Network.webSocket…``) in
-the way DevTools does.
+the way DevTools does. ``synthetic-firefox`` and ``synthetic-http-toolkit`` were written by hand from what these
+programs are known to write.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def lab(faults: list[str]) -> tuple[subprocess.Popen[str], dict[str, Any]]:
     return process, json.loads(process.stdout.readline())
 
 
-def run(page: Page, ready: dict[str, Any], story: str, *, port: int | None = None) -> None:
+def run(page: Page, ready: dict[str, Any], story: str) -> None:
     url, ws = ready["url"], ready["ws_url"]
     page.goto(url + "/health")
     page.evaluate(PAGE, [url, ws, ready["bots"][0]["id"], ready["token"], story])
@@ -182,9 +183,9 @@ def browsers(ready: dict[str, Any], story: str, folder: Path) -> None:
     write(HERE / f"playwright-{story}.har", (folder / f"playwright-{story}.har").read_text())
     if story == "healthy":
         packed = folder / f"playwright-{story}.zip"
-        with zipfile.ZipFile(packed) as old, zipfile.ZipFile(HERE / packed.name, "w", zipfile.ZIP_DEFLATED) as new:
+        with zipfile.ZipFile(packed) as old, zipfile.ZipFile(HERE / f"playwright-{story}-attached.zip", "w", zipfile.ZIP_DEFLATED) as new:
             for member in old.namelist():
-                new.writestr(member.replace("har.har", "har.har"), scrubbed(old.read(member).decode()))
+                new.writestr(member, scrubbed(old.read(member).decode()))
 
 
 def proxied(ready: dict[str, Any], story: str, folder: Path, mitmdump: str) -> None:
