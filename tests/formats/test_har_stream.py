@@ -40,7 +40,7 @@ def test_every_message_of_every_array(monkeypatch: pytest.MonkeyPatch, indent: i
     """Whatever the size of a block, and with texts that look like the end of one."""
     monkeypatch.setattr(har_stream, "BLOCK", block)
     monkeypatch.setattr(har_stream, "_FIRST", min(block, 300))
-    traps = ['}]}', '},{"type":', '}, {"type": 1}]', '"_webSocketMessages": [', "\\", '\\"', "é\u2028", ""]
+    traps = ["}]}", '},{"type":', '}, {"type": 1}]', '"_webSocketMessages": [', "\\", '\\"', "é\u2028", ""]
     first = [element(n, traps[n % len(traps)] * (n % 5)) for n in range(100)]
     rest, found, warnings = taken(document(first, [], [element(7)], indent=indent))
     assert (found, warnings) == ({0: [one["data"] for one in first], 2: ["message 7"]}, [])
@@ -66,7 +66,9 @@ def test_a_cut_file_keeps_what_is_whole(size: int) -> None:
 
 def test_a_damaged_message_costs_itself() -> None:
     """The others are there, also those of the next array."""
-    data = document([element(n) for n in range(9)], [element(99)]).replace(b'"data": "message 4"', b'"data": <essage 4"')
+    data = document([element(n) for n in range(9)], [element(99)]).replace(
+        b'"data": "message 4"', b'"data": <essage 4"'
+    )
     _, found, warnings = taken(data)
     assert found == {0: [f"message {n}" for n in range(9) if n != 4], 1: ["message 99"]}
     assert warnings == [f"WebSocket messages are damaged at byte {data.index(b'<'):,}; at least one was left out"]

@@ -183,7 +183,10 @@ def browsers(ready: dict[str, Any], story: str, folder: Path) -> None:
     write(HERE / f"playwright-{story}.har", (folder / f"playwright-{story}.har").read_text())
     if story == "healthy":
         packed = folder / f"playwright-{story}.zip"
-        with zipfile.ZipFile(packed) as old, zipfile.ZipFile(HERE / f"playwright-{story}-attached.zip", "w", zipfile.ZIP_DEFLATED) as new:
+        with (
+            zipfile.ZipFile(packed) as old,
+            zipfile.ZipFile(HERE / f"playwright-{story}-attached.zip", "w", zipfile.ZIP_DEFLATED) as new,
+        ):
             for member in old.namelist():
                 new.writestr(member, scrubbed(old.read(member).decode()))
 
