@@ -11,7 +11,7 @@ from msgspec import Struct, field
 
 from chatkit.errors import ImportFailed
 
-MOST_BAD = 200
+MOST_BAD = 50
 """Entries that cannot be read after which the rest is left out."""
 LONGEST_REPAIR = 1 << 20
 """Bytes of a cut entry that is repaired."""

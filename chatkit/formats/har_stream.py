@@ -115,11 +115,12 @@ class _Splitter:
                     window = BLOCK
                     continue
                 if window < LONGEST:
-                    window *= 8
+                    window = min(8 * window, LONGEST)
                     continue
                 place = len(view)
-            if not self._over_damage(number, view, place):
+            if not self._over_damage(number, view, place, deep=state == "deep"):
                 return
+            window = _FIRST
 
     def _fast(self, number: int, window: int) -> bool:
         """Hands out a block of an array that is taken to go on and to be sound; whether it was."""
@@ -137,17 +138,20 @@ class _Splitter:
         self.at = last.end()
         return True
 
-    def _over_damage(self, number: int, view: bytes, place: int) -> bool:
+    def _over_damage(self, number: int, view: bytes, place: int, *, deep: bool) -> bool:
         """Gives what is whole before a damaged place and goes behind it; whether the array may go on there."""
         self.damage += 1
         cut = _last_boundary(view[:place]) if place > 1 else None
         whole = view[: cut[0] + 1] if cut is not None else b"["
-        if one := _whole(view[cut[1] if cut is not None else 1 : place]):
+        one = _whole(view[cut[1] if cut is not None else 1 : place])
+        if one:
             whole += (b"," if cut is not None else b"") + one
         if len(whole) > 1:
             self._give(number, whole + b"]")
+        if deep:
+            place = (cut[1] if cut is not None else 1) + len(one) + 1
         where = self.before + self.at + place - 1
-        if place >= len(view) and self.ended:
+        if place >= len(view) and self.ended and not deep:
             self.warn(f"the file is cut at byte {where:,}, within WebSocket messages")
             self.at = len(self.buffer)
             return False
@@ -220,7 +224,7 @@ def _lenient(item: object) -> Message | None:
 
 
 def _look(view: bytes) -> tuple[str, int]:
-    """Whether an array ends within ``view`` (and where), goes on (``more``), or is damaged (and where)."""
+    """Whether an array ends within ``view``, goes on, or is ``bad`` (and where), or nested without end."""
     try:
         _probe(view)
     except msgspec.DecodeError as error:
@@ -231,7 +235,7 @@ def _look(view: bytes) -> tuple[str, int]:
         place = int(match.group(1))  # behind the byte that does not fit
         return ("end", view.rfind(b"]", 0, place - 1) + 1) if "trailing" in text else ("bad", place)
     except RecursionError:
-        return "bad", 1
+        return "deep", len(view)
     return "end", len(view)
 
 

@@ -7,6 +7,7 @@ import io
 import os
 import re
 import tempfile
+import weakref
 from array import array
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -27,7 +28,7 @@ _BLOCK = 1 << 20
 
 HEADS = tuple(b'{"type":"%s","id":"' % kind.__name__.encode() for kind in KINDS)
 """How a row of each kind begins."""
-_AT = re.compile(rb'"at":[^,}]+(?:,"connection":"(?:[^"\\\\]|\\\\.)*")?')
+_AT = re.compile(rb'"at":[^,}]+(?:,"connection":"(?:[^"\\]|\\.)*")?')
 _encode = msgspec.json.Encoder().encode
 
 
@@ -77,6 +78,7 @@ class Spool:
     def _spill(self) -> None:
         if self._file is None:
             self._file = tempfile.TemporaryFile(prefix="chatkit-", buffering=0)
+            weakref.finalize(self, self._file.close)
         self._file.seek(0, io.SEEK_END)
         self._file.write(self._buffer)
         self._written += len(self._buffer)
