@@ -372,6 +372,8 @@ def _state(lived: bool, answered: UpgradeAnswered | None, ending: Ending | None)
 
 
 def _complete(trace: Trace, places: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int:
+    if getattr(trace.rows, "whole", False):
+        return len(places)
     return sum(map(completes, map(trace.rows.__getitem__, places.tolist())))
 
 
@@ -393,7 +395,8 @@ def _ending(
     order = {event.id: n for n, event in enumerate(events)}
     first = min(shown, key=lambda event: order[event.id])
     between = sent is None and received is None and _between(trace, events)
-    after, seconds = _aftermath(trace, places, first) if lived else (None, None)
+    timed = not (isinstance(first, EndReported) and not first.timed)
+    after, seconds = _aftermath(trace, places, first) if lived and timed else (None, None)
     tcp = _first(events, TcpConnected)
     began = opened.at if opened is not None else tcp.at if tcp is not None and lived else None
     return Ending(
