@@ -182,8 +182,8 @@ class NetLogStream:
         while b"\n" not in data and len(data) < _BLOCK and (block := self._stream.read(_BLOCK)):
             data = (data + block).lstrip()
         self._rest = b""
-        first = data.split(b"\n", 1)[0].strip().removesuffix(b",")
-        by_line = first.startswith(b"]") or _decode(first) is not None
+        first = data.split(b"\n", 1)[0].strip().rstrip(b"],")
+        by_line = not first or _decode(first) is not None
         return self._by_line(data) if by_line else self._by_token(data)
 
     def _by_line(self, data: bytes) -> Iterator[bytes]:
@@ -193,11 +193,11 @@ class NetLogStream:
             data = lines.pop()
             for line in lines:
                 line = line.strip().removesuffix(b",")
-                if line.startswith(b"]"):
-                    self.ended = True
+                self.ended = line.endswith(b"]") or line.startswith(b"]")
+                if piece := line.rstrip(b"]") if self.ended else line:
+                    yield piece
+                if self.ended:
                     return
-                if line:
-                    yield line
             block = self._stream.read(_BLOCK)
             if not block:
                 break
@@ -209,8 +209,9 @@ class NetLogStream:
     def _last(self, data: bytes) -> Iterator[bytes]:
         """What stands behind the last line break."""
         data = data.strip().removesuffix(b",")
-        self.ended = data.startswith(b"]")
-        if data and not self.ended:
+        self.ended = data.endswith(b"]")
+        data = data.rstrip(b"]")
+        if data:
             self.cut = _decode(data) is None
             if not self.cut:
                 yield data
