@@ -1,6 +1,6 @@
 """Makes the NetLogs in this folder: a real Chromium talks to the lab, then each log is scrubbed and trimmed.
 
-Run by hand: ``python -m tests.data.netlog.make [NAME …]`` (Chromium at /usr/bin/chromium, or in ``CHROMIUM``). Only
+Run by hand: ``python tests/data/netlog/make.py [NAME …]`` (Chromium at /usr/bin/chromium, or in ``CHROMIUM``). Only
 loopback is talked to; the name that does not exist is answered by Chromium's own resolver rules.
 """
 
@@ -12,6 +12,7 @@ import ipaddress
 import json
 import os
 import re
+import socket
 import ssl
 import sys
 import tempfile
@@ -35,6 +36,8 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # What a browser asks for by itself is answered here.
+    "--host-resolver-rules=MAP * ^NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 ]
 
 OPEN = """
@@ -136,12 +139,19 @@ def self_signed(folder: Path) -> tuple[Path, Path]:
     return paths
 
 
+def closed_port() -> int:
+    """A port on which nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
 async def browse(log: Path, page_url: str, script: str, arguments: dict[str, Any], *flags: str, mode: str) -> object:
     """Runs ``script`` in a page of ``page_url`` and leaves the NetLog of that browser's whole life."""
     options = [*FLAGS, *flags, f"--log-net-log={log}", f"--net-log-capture-mode={mode}"]
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        page = await browser.new_page(ignore_https_errors=True) if "wss" in arguments else await browser.new_page()
+        page = await browser.new_page()
         await page.goto(page_url)
         names = ", ".join(arguments)
         result = await page.evaluate(f"async ({{{names}}}) => {{ {script} }}", arguments)
@@ -160,10 +170,9 @@ async def run(name: str, folder: Path, script: str, *faults: str, mode: str = "I
         flags: list[str] = []
         arguments = {"url": url, "bot": bot, "token": token}
         if name == "connection-refused":
-            arguments["url"] = url.replace(lab.ws_url, "ws://127.0.0.1:9")
+            arguments["url"] = url.replace(lab.ws_url, f"ws://127.0.0.1:{closed_port()}")
         if name == "dns-failure":
             arguments["url"] = url.replace(lab.ws_url, "ws://chat.invalid")
-            flags.append("--host-resolver-rules=MAP chat.invalid ^NOTFOUND")
         if name.startswith("tls"):
             async with tls_in_front(int(lab.url.rpartition(":")[2])) as port:
                 arguments["url"] = url.replace(lab.ws_url, f"wss://localhost:{port}")
@@ -189,6 +198,55 @@ SCENARIOS: dict[str, tuple[Any, ...]] = {
 }
 
 
+JWT = re.compile(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+OURS = ("//127.0.0.1", "//localhost", "//chat.invalid")
+BULKY = ("SSL_HANDSHAKE_MESSAGE_", "CERT_VERIF", "SSL_CLIENT_TRUST", "SSL_CERTIFICATES", "SSL_CONNECT_JOB_SSL_CONNECT")
+
+
+def trim(log: Path) -> str:
+    """What concerns our own requests, in the layout of Chrome; no token, nothing of this machine."""
+    whole = json.loads(log.read_text("utf-8"))
+    constants = whole["constants"]
+    names = {number: name for name, number in constants["logEventTypes"].items()}
+    kinds = {number: name for name, number in constants["logSourceType"].items()}
+    events = [event for event in whole["events"] if not names[event["type"]].startswith(BULKY)]
+    kept = ours(events, kinds)
+    events = [event for event in events if event["source"]["id"] in kept]
+    types = {event["type"] for event in events}
+    sources = {event["source"]["type"] for event in events}
+    short = {
+        "clientInfo": {key: constants["clientInfo"][key] for key in ("name", "version")},
+        "logCaptureMode": constants["logCaptureMode"],
+        "logEventPhase": constants["logEventPhase"],
+        "logEventTypes": {name: n for name, n in constants["logEventTypes"].items() if n in types},
+        "logFormatVersion": constants["logFormatVersion"],
+        "logSourceType": {name: n for name, n in constants["logSourceType"].items() if n in sources},
+        "netError": constants["netError"],
+        "timeTickOffset": constants["timeTickOffset"],
+    }
+    lines = ",\n".join(json.dumps(event, separators=(",", ":"), sort_keys=True) for event in events)
+    head = json.dumps(short, separators=(",", ":"))
+    return JWT.sub(FAKE_JWT, f'{{"constants":{head},\n"events": [\n{lines}],\n"polledData": [{{}}]\n}}\n')
+
+
+def ours(events: list[dict[str, Any]], kinds: dict[int, str]) -> set[int]:
+    """Ids of the sources that belong to requests of our page."""
+
+    def is_ours(event: dict[str, Any]) -> bool:
+        kind, url = kinds[event["source"]["type"]], str(event.get("params", {}).get("url", ""))
+        return kind == "WEBSOCKET_CHANNEL" or (kind == "URL_REQUEST" and any(host in url for host in OURS))
+
+    kept = {event["source"]["id"] for event in events if is_ours(event)}
+    size = 0
+    while len(kept) > size:
+        size = len(kept)
+        for event in events:
+            other = event.get("params", {}).get("source_dependency", {}).get("id")
+            if other is not None and (event["source"]["id"] in kept or other in kept):
+                kept |= {event["source"]["id"], other}
+    return kept
+
+
 async def main(names: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name in names or list(SCENARIOS):
@@ -196,6 +254,7 @@ async def main(names: list[str]) -> None:
             log = await run(name, Path(folder), *SCENARIOS[name], mode=mode)
             if keep := os.environ.get("KEEP_RAW"):
                 (Path(keep) / log.name).write_bytes(log.read_bytes())
+            (HERE / f"{name}.json").write_text(trim(log), "utf-8")
 
 
 if __name__ == "__main__":
