@@ -155,7 +155,7 @@ class Collector:
         if order is not None:
             wall, columns = wall[order], [column[order] for column in columns]
         epoch = round(float(wall[0]), 6) if len(wall) else 0.0
-        at = np.round(wall - epoch, 6)
+        at = np.round(wall - epoch, 6) + 0.0  # no minus before a zero
         kind, code, size = columns
         header = Header(
             origin=Origin(kind="file", format=self.format, file=self.source.name, target=self._target()),

@@ -16,16 +16,11 @@ from msgspec import Struct
 from chatkit.events import (
     AttemptFailed,
     AttemptStarted,
-    CloseReceived,
     CloseSent,
     EndReported,
     Event,
     FrameReceived,
     FrameSent,
-    HealthChecked,
-    HttpAnswered,
-    HttpFailed,
-    HttpRequested,
     Logged,
     NameResolved,
     Opened,
@@ -41,7 +36,7 @@ from chatkit.events import (
     UpgradeRequested,
 )
 from chatkit.formats.collector import Collector
-from chatkit.formats.exchanges import purpose, split_url
+from chatkit.formats.exchanges import Beside, Exchange
 from chatkit.formats.netlog_paths import (
     ConnectJob,
     Controller,
@@ -60,8 +55,6 @@ from chatkit.trace import Trace
 FORMAT = "netlog"
 TITLE = "Chrome NetLog"
 NOT_VISIBLE = ("payloads", "close-code", "tcp", "client-side", "server-side")
-MOST_WAITING = 100_000
-"""HTTP requests that wait for the host of a WebSocket to be known; those beyond are left out."""
 
 _HANDSHAKE_BROKE = re.compile(r"response code: (\d{3})\b")
 _UPGRADED = "ERR_WS_UPGRADE"
@@ -130,18 +123,6 @@ class _WebSocket(Struct, eq=False):
     """When the one ping came that waits for its pong."""
 
 
-class _Request(Struct, eq=False):
-    """One HTTP request beside."""
-
-    id: int
-    url: str
-    began: float
-    method: str = "GET"
-    answered: float | None = None
-    status: int = 0
-    retry_after: float | None = None
-
-
 class _Reader:
     """Follows the entries and adds events."""
 
@@ -170,9 +151,8 @@ class _Reader:
         self._sessions: Remembered[StreamJob] = Remembered(StreamJob)
         self._controllers: Remembered[Controller] = Remembered(Controller)
         self._websockets: dict[int, _WebSocket] = {}
-        self._requests: dict[int, _Request] = {}
-        self._waiting: list[tuple[_Request, float, int]] = []
-        self._hosts: set[str | None] = set()
+        self._requests: dict[int, Exchange] = {}
+        self._beside = Beside(collector)
 
     def _by_name(self) -> dict[str, Callable[[float, Entry, Params], None]]:
         return {
@@ -227,12 +207,9 @@ class _Reader:
         for live in self._websockets.values():
             self._start_of(live)
             self._open(live)
-        for request, ended, error in self._waiting:
-            if _host(request.url) in self._hosts:
-                self._add_request(request, ended, error)
-        for request in self._requests.values():
-            if self._matters(request):
-                self._http(request.began, HttpRequested, request, url=request.url)
+        for exchange in self._requests.values():
+            self._beside.take(exchange)
+        self._beside.finish()
 
     # Requests
 
@@ -241,18 +218,18 @@ class _Reader:
         if entry.phase == self._begin and params.url:
             if params.url[:6].lower().startswith(("ws://", "wss://")):
                 self._websockets[id] = self._new(params.url, wall)
-            elif params.url[:5].lower().startswith("http"):
-                self._requests[id] = _Request(id, params.url, wall)
+            elif params.url[:5].lower() == "http:" or params.url[:6].lower() == "https:":
+                self._requests[id] = Exchange(str(id), params.url, wall)
         elif entry.phase == self._end:
             if id in self._websockets:
                 self._attempt_ended(wall, self._websockets[id], params.net_error)
-            elif (request := self._requests.pop(id, None)) is not None:
-                self._request_ended(wall, request, params.net_error)
+            elif (exchange := self._requests.pop(id, None)) is not None:
+                self._exchange_ended(wall, exchange, params.net_error)
 
     def _new(self, url: str | None, wall: float) -> _WebSocket:
         self.connections += 1
         if url is not None:
-            self._hosts.add(_host(url))
+            self._beside.socket(url)
             self._collector.target = self._collector.target or url
         return _WebSocket(str(self.connections), url, wall)
 
@@ -261,39 +238,11 @@ class _Reader:
         if request is not None and entry.phase == self._begin and params.method:
             request.method = params.method
 
-    def _request_ended(self, wall: float, request: _Request, error: int) -> None:
-        if self._matters(request):
-            self._add_request(request, wall, error)
-        elif len(self._waiting) < MOST_WAITING:
-            self._waiting.append((request, wall, error))
-
-    def _matters(self, request: _Request) -> bool:
-        return purpose(request.method, request.url) != "other" or _host(request.url) in self._hosts
-
-    def _add_request(self, request: _Request, ended: float, error: int) -> None:
-        answered = request.answered is not None
-        at = request.answered if request.answered is not None else ended
-        seconds = max(0.0, at - request.began)
-        if purpose(request.method, request.url) == "health":
-            if not answered and not error:
-                return  # answered from the cache: nobody looked
-            status = request.status if answered else None
-            healthy, problem = answered and 200 <= request.status < 300, None if answered else self._error(error)
-            self._add(
-                at, HealthChecked, method=request.method, healthy=healthy, seconds=seconds, status=status, error=problem
-            )
-            return
-        if answered or error:
-            self._http(request.began, HttpRequested, request, url=request.url)
-        if answered:
-            retry = request.retry_after
-            self._http(at, HttpAnswered, request, status=request.status, seconds=seconds, retry_after=retry)
-        elif error:
-            self._http(at, HttpFailed, request, error=self._error(error), seconds=seconds)
-
-    def _http(self, wall: float, kind: type[Event], request: _Request, **fields: Any) -> None:
-        what, method = purpose(request.method, request.url), request.method[:20]
-        self._add(wall, kind, exchange=str(request.id), purpose=what, method=method, **fields)
+    def _exchange_ended(self, wall: float, exchange: Exchange, error: int) -> None:
+        if exchange.answered is None and error:
+            exchange.failed, exchange.error = wall, self._error(error)
+        if exchange.answered is not None or error:  # else the cache answered, and nobody was asked
+            self._beside.take(exchange)
 
     # The way to a socket
 
@@ -642,11 +591,6 @@ def _first(headers: list[tuple[str, str]], name: str) -> str | None:
 def _status(line: Any) -> tuple[int, str]:
     match = re.match(r"HTTP/[0-9.]+ ([0-9]{3})(?: (.*))?$", line) if isinstance(line, str) else None
     return (int(match.group(1)), (match.group(2) or "")[:200]) if match else (0, "")
-
-
-def _host(url: str) -> str | None:
-    parts = split_url(url)
-    return parts.hostname if parts is not None else None
 
 
 def _bare_host(host: Any) -> str:

@@ -115,7 +115,9 @@ def addresses(results: Any) -> Iterator[str]:
         elif isinstance(item, list):
             waiting += item[:100]
         elif isinstance(item, dict):
-            waiting += [item[key] for key in ("address", "endpoints", "ip_endpoints", "endpoint_address") if key in item]
+            waiting += [
+                item[key] for key in ("address", "endpoints", "ip_endpoints", "endpoint_address") if key in item
+            ]
 
 
 def without_port(address: str) -> str:

@@ -56,7 +56,7 @@ async def talk(name: str, base: str, bot: str, token: str) -> None:
                 async for _ in chat:
                     pass
     except (ConnectionClosed, InvalidStatus, OSError) as error:
-        print(name, error)
+        sys.stdout.write(f"{name}: {error}\n")
 
 
 async def over_http(base: str, bot: str, token: str) -> None:

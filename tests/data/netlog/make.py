@@ -16,7 +16,7 @@ import socket
 import ssl
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -146,7 +146,7 @@ def closed_port() -> int:
         return int(taken.getsockname()[1])
 
 
-async def browse(log: Path, page_url: str, script: str, arguments: dict[str, Any], *flags: str, mode: str) -> object:
+async def browse(log: Path, page_url: str, script: str, arguments: dict[str, Any], *flags: str, mode: str) -> None:
     """Runs ``script`` in a page of ``page_url`` and leaves the NetLog of that browser's whole life."""
     options = [*FLAGS, *flags, f"--log-net-log={log}", f"--net-log-capture-mode={mode}"]
     async with async_playwright() as playwright:
@@ -155,9 +155,9 @@ async def browse(log: Path, page_url: str, script: str, arguments: dict[str, Any
         await page.goto(page_url)
         names = ", ".join(arguments)
         result = await page.evaluate(f"async ({{{names}}}) => {{ {script} }}", arguments)
+        sys.stdout.write(f"{log.stem}: {result}\n")
         await page.wait_for_timeout(200)
         await browser.close()
-    return result
 
 
 async def run(name: str, folder: Path, script: str, *faults: str, mode: str = "IncludeSensitive") -> Path:
@@ -178,9 +178,9 @@ async def run(name: str, folder: Path, script: str, *faults: str, mode: str = "I
                 arguments["url"] = url.replace(lab.ws_url, f"wss://localhost:{port}")
                 if name == "tls-healthy":
                     flags.append("--ignore-certificate-errors")
-                print(name, await browse(log, f"{lab.url}/health", script, arguments, *flags, mode=mode))
+                await browse(log, f"{lab.url}/health", script, arguments, *flags, mode=mode)
         else:
-            print(name, await browse(log, f"{lab.url}/health", script, arguments, *flags, mode=mode))
+            await browse(log, f"{lab.url}/health", script, arguments, *flags, mode=mode)
     return log
 
 
