@@ -80,7 +80,7 @@ def read(source: Source, options: Options) -> Trace:
     with source.open() as stream:
         log = NetLogStream(stream, source.name, options.redactor)
         reader = _Reader(collector, log.constants)
-        for entry in log.entries(reader.handlers):
+        for entry in log.entries(reader.handlers, reader.only):
             reader.take(entry)
     reader.finish()
     for warning in _warnings(log, reader):
@@ -140,6 +140,9 @@ class _Reader:
             for name, handler in self._by_name().items()
             if name in constants.logEventTypes
         }
+        read = constants.logEventTypes.get("SOCKET_BYTES_RECEIVED")
+        self.only = {} if read is None else {read: b'"byte_count":0'}
+        """Of what was read from sockets only the end matters."""
         self._names = {number: name for name, number in constants.logEventTypes.items()}
         self.connections = 0
         self.odd = 0

@@ -7,7 +7,7 @@ everything on one line, or each key on its own. What is not asked for is skipped
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, BinaryIO
 
 import msgspec
@@ -27,6 +27,7 @@ _TAIL = re.compile(rb'"time":"\d+","type":(\d+)\}$')
 # A whole string, or one bracket; a quotation mark alone is a string that goes on beyond the block.
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["{}\[\]]', re.DOTALL)
 _QUOTE, _OPENING, _LAST = ord('"'), frozenset(b"{["), ord("]")
+_ALL: Mapping[int, bytes] = {}
 _BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError)
 
 
@@ -126,13 +127,20 @@ class NetLogStream:
         head, self._rest = self._read_head()
         self.constants = self._decode_head(head)
 
-    def entries(self, wanted: Collection[int]) -> Iterator[Entry]:
-        """Entries of the wanted types, in the order of the file."""
+    def entries(self, wanted: Collection[int], only: Mapping[int, bytes] = _ALL) -> Iterator[Entry]:
+        """Entries of the wanted types, in the order of the file.
+
+        Args:
+            wanted: types.
+            only: of these types, entries that do not hold these bytes may be left out.
+        """
         for piece in self._pieces():
             self.count += 1
             tail = _TAIL.search(piece, max(0, len(piece) - 64))
-            if tail is not None and int(tail.group(1)) not in wanted:
-                continue
+            if tail is not None:  # as Chrome writes it, compact
+                type_ = int(tail.group(1))
+                if type_ not in wanted or (type_ in only and only[type_] not in piece):
+                    continue
             entry = _decode(piece)
             if entry is None:
                 self._skip()
