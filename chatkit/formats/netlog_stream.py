@@ -164,7 +164,7 @@ class NetLogStream:
                     "the NetLog has no entries",
                     source=self._name,
                     expected='"constants" and then "events"',
-                    got=self._redactor.clean(data[-60:]),
+                    got=f"{len(data):,} bytes without them",
                     remedy="the file was cut before its first entry: record once more and stop the log properly",
                 )
             data += block
