@@ -187,11 +187,12 @@ class NetLogStream:
 
     def _pieces(self) -> Iterator[bytes]:
         data = self._rest.lstrip()
-        while b"\n" not in data and len(data) < _BLOCK and (block := self._stream.read(_BLOCK)):
+        while data.count(b"\n") < 3 and len(data) < _BLOCK and (block := self._stream.read(_BLOCK)):
             data = (data + block).lstrip()
         self._rest = b""
-        first = data.split(b"\n", 1)[0].strip().rstrip(b"],")
-        by_line = not first or _decode(first) is not None
+        first = [line.strip().rstrip(b"],") for line in data.split(b"\n", 3)[:3]]
+        # One of the first lines may be damaged.
+        by_line = not first[0] or any(_decode(line) is not None for line in first)
         return self._by_line(data) if by_line else self._by_token(data)
 
     def _by_line(self, data: bytes) -> Iterator[bytes]:
