@@ -113,7 +113,9 @@ class Dump:
         while (size := self._length()) is not None:
             if size > self._longest:
                 self.too_long += 1
-                self._pass(size + 1)
+                self._pass(size)
+                if self.cut:
+                    return
                 continue
             # In parts: a length that lies must not be believed with memory.
             whole, left = bytearray(b"%d:" % size), size + 1
@@ -141,8 +143,8 @@ class Dump:
         return None
 
     def _pass(self, size: int) -> None:
-        left = size
+        left = size + 1
         while left and (part := self._stream.read(min(left, 1 << 20))):
             left -= len(part)
-        self.place += size
+        self.place += len(b"%d:" % size) + size + 1
         self.cut = left > 0
