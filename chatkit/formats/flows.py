@@ -68,7 +68,9 @@ def read(source: Source, options: Options) -> Trace:
                 damaged.append(number)
     reader.finish()
     if damaged:
-        collector.warn(f"{len(damaged):,} flows could not be read and were left out, the first is number {damaged[0]}")
+        collector.warn(
+            f"{len(damaged):,} flows could not be read, or not to their end; the first is number {damaged[0]}"
+        )
     if dump.cut:
         collector.warn(f"the file is cut within flow {number + 1}, which was left out")
     if dump.broken:

@@ -1,7 +1,7 @@
 """Chrome's NetLog (``--log-net-log``, ``chrome://net-export``): what the browser's network stack did, entry by entry.
 
-It shows the header of every frame and none of their payloads: that a close frame came and who sent the first one, not
-its code; that none came, and then the end is what a browser reports as 1006.
+It shows the header of every frame and none of their payloads: that a close frame came, who sent the first one, whether
+it is without code, but not its code; that none came, and then the end is what a browser reports as 1006.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from msgspec import Struct
 from chatkit.events import (
     AttemptFailed,
     AttemptStarted,
+    CloseReceived,
     CloseSent,
     EndReported,
     Event,
@@ -38,6 +39,7 @@ from chatkit.events import (
 from chatkit.formats.collector import Collector
 from chatkit.formats.exchanges import Beside, Exchange
 from chatkit.formats.netlog_paths import (
+    MOST_ADDRESSES,
     ConnectJob,
     Controller,
     Lookup,
@@ -117,6 +119,8 @@ class _WebSocket(Struct, eq=False):
     over: bool = False
     closed_by: str | None = None
     """Who sent the first close frame."""
+    bare: bool = False
+    """Whether all close frames so far were without payload."""
     failure: tuple[int, str] | None = None
     """Code and reason of the close frame that the browser is about to send."""
     pinged: float | None = None
@@ -301,7 +305,7 @@ class _Reader:
 
     def _lookup_results(self, wall: float, entry: Entry, params: Params) -> None:
         lookup = self._lookups.get(entry.source.id)
-        if lookup is not None:
+        if lookup is not None and len(lookup.addresses) < MOST_ADDRESSES:
             found = [params.address_list, params.results]
             lookup.addresses += [each for each in addresses(found) if each not in lookup.addresses]
 
@@ -477,11 +481,19 @@ class _Reader:
         elif params.opcode == _PING:
             self._add(wall, ping, live.id)
         elif params.opcode == _CLOSE:
-            if live.closed_by is None:
-                live.closed_by = by
-                self._add(wall, EndReported, live.id, by=by, source="NetLog")
+            self._close(wall, live, by, bare=params.payload_length == 0)
         else:
             self.odd += 1
+
+    def _close(self, wall: float, live: _WebSocket, by: str, *, bare: bool) -> None:
+        """A close frame: without payload it has no code, and that is all there is to know; else the code is hidden."""
+        first = live.closed_by is None
+        live.closed_by = live.closed_by or by
+        live.bare = bare and (first or live.bare)
+        if live.bare:
+            self._add(wall, CloseSent if by == "client" else CloseReceived, live.id)
+        elif first:
+            self._add(wall, EndReported, live.id, by=by, source="NetLog")
 
     def _living(self, wall: float, entry: Entry) -> _WebSocket:
         live = self._websockets.get(entry.source.id)

@@ -6,13 +6,16 @@ each as a source of its own that names the other one once.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from msgspec import Struct, field
 
-MOST_SOURCES = 200_000
+MOST_SOURCES = 50_000
 """Sources of one kind that are remembered; the oldest are forgotten first."""
+MOST_ADDRESSES = 20
+"""Addresses of a name that are kept."""
 
 _CIPHERS = {
     0x1301: "TLS_AES_128_GCM_SHA256",
@@ -99,15 +102,17 @@ class Remembered(dict[int, T]):
     def __missing__(self, id: int) -> T:
         """The source, new where it was not known."""
         if len(self) >= MOST_SOURCES:
-            del self[next(iter(self))]
+            # Half of them at once: one by one, each would be looked for behind all the gaps before it.
+            for old in list(itertools.islice(self, (MOST_SOURCES + 1) // 2)):
+                del self[old]
         made = self[id] = self._kind()
         return made
 
 
 def addresses(results: Any) -> Iterator[str]:
-    """Addresses in what a resolver reports, a list of them or nested results, without their ports; at most twenty."""
+    """Addresses in what a resolver reports, a list of them or nested results, without their ports; a bounded number."""
     waiting, count = [results], 0
-    while waiting and count < 20:
+    while waiting and count < MOST_ADDRESSES:
         item = waiting.pop(0)
         if isinstance(item, str) and item:
             count += 1

@@ -68,7 +68,10 @@ def test_the_host_may_be_known_later() -> None:
 def test_answered_failed_and_under_way() -> None:
     """Each says no more than it knows; a health check without an end says nothing."""
     login = "https://h/api/auth/login"
-    assert collected(Exchange("1", login, 1.0, "POST", failed=1.5, error="gone")) == ["POST login", "POST login failed: gone"]
+    assert collected(Exchange("1", login, 1.0, "POST", failed=1.5, error="gone")) == [
+        "POST login",
+        "POST login failed: gone",
+    ]
     assert collected(Exchange("1", login, 1.0, "POST")) == ["POST login"]
     assert collected(Exchange("1", "http://h/health", 1.0)) == []
     assert collected(Exchange("1", "http://h/health", 1.0, failed=1.5, error="gone")) == ["health: GET gone, 500 ms"]

@@ -21,7 +21,12 @@ from tests.formats.test_tnetstring import dumps
 REAL = sorted((DATA / "mitmproxy").glob("*.flow"))
 JWT = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZGEiLCJleHAiOjE3OTU0NTMzMjV9.ZmFrZS1zaWduYXR1cmU"
 BEGAN = 1_795_000_000.0
-UPGRADE = [[b"Host", b"chat.example"], [b"Upgrade", b"websocket"], [b"Sec-WebSocket-Key", b"AAAA=="], [b"Cookie", b"sid=hidden-value"]]
+UPGRADE = [
+    [b"Host", b"chat.example"],
+    [b"Upgrade", b"websocket"],
+    [b"Sec-WebSocket-Key", b"AAAA=="],
+    [b"Cookie", b"sid=hidden-value"],
+]
 
 
 def request(path: str = f"/api/ws/chat/echo?token={JWT}", headers: Any = UPGRADE, **more: Any) -> dict[str, Any]:
@@ -35,7 +40,10 @@ def response(status: int = 101, **more: Any) -> dict[str, Any]:
 
 
 def websocket(**more: Any) -> dict[str, Any]:
-    messages = [[1, False, b'{"type": "pong"}', BEGAN + 1, False, False], [2, True, b"\x00\x01", BEGAN + 2, False, False]]
+    messages = [
+        [1, False, b'{"type": "pong"}', BEGAN + 1, False, False],
+        [2, True, b"\x00\x01", BEGAN + 2, False, False],
+    ]
     plain = {"messages": messages, "closed_by_client": None, "close_code": None, "close_reason": None}
     return {**plain, "timestamp_end": None, **more}
 
@@ -161,7 +169,12 @@ def test_requests_beside() -> None:
     error = {"msg": "gone", "timestamp": BEGAN + 2}
     lost = flow(request=request("/lost", []), response=None, error=error, **plain)
     lines = [line for line in said(read(page, health, chat, other, lost, flow())) if " 101 " not in line]
-    for expected in ("GET other 200, 100 ms", "health: HEAD 405, 100 ms", "POST chat 429, 100 ms", "GET other failed: gone"):
+    for expected in (
+        "GET other 200, 100 ms",
+        "health: HEAD 405, 100 ms",
+        "POST chat 429, 100 ms",
+        "GET other failed: gone",
+    ):
         assert lines.count(expected) == 1
     answered = [event for event in read(chat) if getattr(event, "retry_after", None)]
     assert [(event.retry_after, event.detail) for event in answered] == [(7.0, "slow down")]  # type: ignore[attr-defined]
@@ -169,7 +182,11 @@ def test_requests_beside() -> None:
 
 def test_messages_that_the_proxy_changed() -> None:
     """What it dropped or injected is said."""
-    messages = [[1, True, b"a", BEGAN + 1, True, False], [1, False, b"b", BEGAN + 2, False, True], [1, True, b"c", BEGAN]]
+    messages = [
+        [1, True, b"a", BEGAN + 1, True, False],
+        [1, False, b"b", BEGAN + 2, False, True],
+        [1, True, b"c", BEGAN],
+    ]
     with_four = [*messages[:2], [1, True, b"c", BEGAN + 3]]
     trace = read(flow(websocket=websocket(messages=with_four)))
     assert trace.warnings == ("connection 1: mitmproxy dropped or injected 2 of its messages",)
@@ -184,7 +201,12 @@ def test_text_that_is_none() -> None:
 
 def test_old_messages_without_their_handshake() -> None:
     """The connection is there all the same."""
-    old = {"version": 7, "type": "websocket", "metadata": {"websocket_handshake": "9"}, "messages": [[1, True, "a", BEGAN, False]]}
+    old = {
+        "version": 7,
+        "type": "websocket",
+        "metadata": {"websocket_handshake": "9"},
+        "messages": [[1, True, "a", BEGAN, False]],
+    }
     trace = read({**old, "close_sender": "client", "close_code": 1001, "close_reason": "bye"})
     assert said(trace) == ["sent text 1 B: a", "sent close 1001 “bye”"]
     assert trace.warnings == ("connection 1: its opening is not in the dump",)
@@ -222,11 +244,16 @@ def test_a_cut_dump() -> None:
 
 def test_a_damaged_flow_costs_itself() -> None:
     """The next one is read; what is no flow at all ends the reading."""
-    odd: list[Any] = [[1], {"request": {}}, flow(request=request(timestamp_start="nan")), flow(websocket={"messages": [5]})]
+    odd: list[Any] = [
+        [1],
+        {"request": {}},
+        flow(request=request(timestamp_start="nan")),
+        flow(websocket={"messages": [5]}),
+    ]
     trace = read(flow(), *(dumps(each) for each in odd[:1]), odd[2], odd[3], flow(), b"garbage")
     assert len([event for event in trace if type(event).__name__ == "Opened"]) == 3
     assert trace.warnings == (
-        "3 flows could not be read and were left out, the first is number 2",
+        "3 flows could not be read, or not to their end; the first is number 2",
         f"after flow 5, at byte {sum(map(len, map(dumps, [flow(), odd[0], odd[2], odd[3], flow()]))):,}, no flow follows: the rest was left out",
     )
 
@@ -243,7 +270,9 @@ def test_a_flow_that_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read(long, flow()).warnings == ("1 flows are longer than 0 MiB and were left out",)
 
 
-WHOLE = dumps(flow(websocket=websocket(close_code=1011, closed_by_client=False, timestamp_end=BEGAN + 9))) + dumps(flow())
+WHOLE = dumps(flow(websocket=websocket(close_code=1011, closed_by_client=False, timestamp_end=BEGAN + 9))) + dumps(
+    flow()
+)
 
 
 @given(data=st.data())

@@ -117,6 +117,9 @@ def test_two_pings_at_once_are_not_told_apart() -> None:
             None,
             "client",
         ),
+        ([frame(900, True, 8), frame(901, False, 8)], "closed by us: without code", 1005, "client"),
+        ([frame(900, False, 8), frame(901, True, 8, 2)], "closed by server: without code", 1005, "server"),
+        ([frame(900, False, 8, 2), frame(901, True, 8)], "closed by server, code not visible", None, "server"),
     ],
 )
 def test_ends(end: list[dict[str, Any]], words: str, code: int | None, by: str | None) -> None:
@@ -308,7 +311,9 @@ def test_real_logs_are_known_and_whole(path: Path) -> None:
     assert chatkit.load(path).warnings == ()
 
 
-@pytest.mark.parametrize("layout", [{}, {"indent": 2}, {"separators": (",", ":")}], ids=["usual", "indented", "compact"])
+@pytest.mark.parametrize(
+    "layout", [{}, {"indent": 2}, {"separators": (",", ":")}], ids=["usual", "indented", "compact"]
+)
 def test_other_layouts_say_the_same(layout: dict[str, Any]) -> None:
     """A log that another tool wrote anew."""
     path = DATA / "netlog" / "healthy.json"
@@ -340,6 +345,17 @@ def test_cut_anywhere(indented: bool) -> None:
         assert trace.warnings or size > whole.index(b"polledData") - 10
 
 
+def test_the_benchmark_reads_a_true_log(tmp_path: Path) -> None:
+    """What is measured is what is claimed."""
+    from tests.bench.netlog import write
+
+    write(tmp_path / "x.json", 1 << 17)
+    trace = chatkit.load(tmp_path / "x.json")
+    (connection,) = trace.connections
+    assert connection.frames_in > 3 * connection.frames_out - 1 > 0
+    assert trace.warnings == ()
+
+
 def test_no_websocket() -> None:
     """A log without one says so."""
     assert read([entry(0, "SOMETHING_ELSE", 1)]).warnings == (
@@ -364,7 +380,9 @@ WHOLE = lines([*life(), frame(20, True, 1, 5), entry(900, "SOCKET_READ_ERROR", 1
 def test_any_damage_gives_a_trace_or_an_import_error(data: st.DataObject) -> None:
     """Two outcomes for a log with something spliced into it, and every event of the trace can be read."""
     a, b = sorted((data.draw(st.integers(0, len(WHOLE))), data.draw(st.integers(0, len(WHOLE)))))
-    spliced = data.draw(st.binary(max_size=20) | st.sampled_from([b"[" * 5000, b'{"a":' * 5000, b"9" * 5000, b'"', b"\x00"]))
+    spliced = data.draw(
+        st.binary(max_size=20) | st.sampled_from([b"[" * 5000, b'{"a":' * 5000, b"9" * 5000, b'"', b"\x00"])
+    )
     try:
         trace = read(WHOLE[:a] + spliced + WHOLE[b:])
     except ImportFailed as error:

@@ -54,7 +54,7 @@ def test_a_damaged_line_costs_itself() -> None:
 def test_any_block_size(monkeypatch: pytest.MonkeyPatch, size: int, indent: int | None) -> None:
     """What one read gives makes no difference, in no layout."""
     monkeypatch.setattr(netlog_stream, "_BLOCK", size)
-    odd = entry(9, "REQUEST_ALIVE", 5, 1, url='ws://h/"]}{[\\', method="\\\"")
+    odd = entry(9, "REQUEST_ALIVE", 5, 1, url='ws://h/"]}{[\\', method='\\"')
     whole = {"constants": CONSTANTS, "events": [ONE, odd, TWO], "polledData": [{"a": "]"}]}
     data = lines([ONE, odd, TWO]) if indent == 0 else json.dumps(whole, indent=indent).encode()
     log = opened(data)
