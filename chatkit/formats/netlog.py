@@ -6,9 +6,8 @@ it is without code, but not its code; that none came, and then the end is what a
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from msgspec import Struct
@@ -38,19 +37,17 @@ from chatkit.events import (
 )
 from chatkit.formats.collector import Collector
 from chatkit.formats.exchanges import Beside, Exchange
-from chatkit.formats.netlog_paths import (
-    MOST_ADDRESSES,
-    ConnectJob,
-    Controller,
-    Lookup,
-    Remembered,
-    Socket,
-    StreamJob,
-    addresses,
-    cipher_name,
-    proxy_url,
+from chatkit.formats.netlog_paths import Controller, Handler, Paths, StreamJob
+from chatkit.formats.netlog_stream import (
+    Constants,
+    Entry,
+    NetLogStream,
+    Params,
+    first_field,
+    headers_of,
+    number_of,
+    status_of,
 )
-from chatkit.formats.netlog_stream import Constants, Entry, NetLogStream, Params
 from chatkit.formats.source import Options, Source
 from chatkit.trace import Trace
 
@@ -133,13 +130,14 @@ class _Reader:
     def __init__(self, collector: Collector, constants: Constants) -> None:
         self._add = collector.add
         self._collector = collector
-        self._offset = _number(constants.timeTickOffset)
+        self._offset = number_of(constants.timeTickOffset)
         if self._offset is None:
             collector.warn("the log does not say when its clock began: its times count from the start of that computer")
         phases = constants.logEventPhase
         self._begin, self._end = phases.get("PHASE_BEGIN", 1), phases.get("PHASE_END", 2)
+        self._paths = Paths(self._begin, self._end)
         self._errors = {number: name for name, number in constants.netError.items()}
-        self.handlers: dict[int, Callable[[float, Entry, Params], None]] = {
+        self.handlers: dict[int, Handler] = {
             constants.logEventTypes[name]: handler
             for name, handler in self._by_name().items()
             if name in constants.logEventTypes
@@ -151,38 +149,19 @@ class _Reader:
         self.connections = 0
         self.odd = 0
         """Entries with values that nothing can have."""
-        self._sockets: Remembered[Socket] = Remembered(Socket)
-        self._lookups: Remembered[Lookup] = Remembered(Lookup)
-        self._connects: Remembered[ConnectJob] = Remembered(ConnectJob)
-        self._jobs: Remembered[StreamJob] = Remembered(StreamJob)
-        self._sessions: Remembered[StreamJob] = Remembered(StreamJob)
-        self._controllers: Remembered[Controller] = Remembered(Controller)
         self._websockets: dict[int, _WebSocket] = {}
         self._requests: dict[int, Exchange] = {}
         self._beside = Beside(collector)
 
-    def _by_name(self) -> dict[str, Callable[[float, Entry, Params], None]]:
+    def _by_name(self) -> dict[str, Handler]:
         return {
+            **self._paths.handlers(),
             "REQUEST_ALIVE": self._request,
             "URL_REQUEST_START_JOB": self._start,
             "CANCELLED": self._cancelled,
             "HTTP_STREAM_JOB_CONTROLLER_BOUND": self._controller,
-            "HTTP_STREAM_REQUEST_STARTED_JOB": self._job_started,
-            "PROXY_RESOLUTION_SERVICE_RESOLVED_PROXY_LIST": self._proxy,
             "HTTP_STREAM_REQUEST_BOUND_TO_JOB": self._bound,
-            "SOCKET_POOL_BOUND_TO_CONNECT_JOB": self._job_connect,
-            "SOCKET_POOL_BOUND_TO_SOCKET": self._job_socket,
-            "HTTP2_SESSION_INITIALIZED": self._session,
-            "HTTP2_SESSION_POOL_FOUND_EXISTING_SESSION": self._job_session,
-            "HTTP2_SESSION_POOL_IMPORTED_SESSION_FROM_SOCKET": self._job_session,
-            "HTTP_STREAM_JOB_HTTP2_SESSION_AVAILABLE": self._job_session,
-            "HOST_RESOLVER_MANAGER_JOB": self._lookup,
-            "HOST_RESOLVER_MANAGER_JOB_ATTACH": self._lookup_attached,
-            "HOST_RESOLVER_DNS_TASK_EXTRACTION_RESULTS": self._lookup_results,
-            "HOST_RESOLVER_SYSTEM_TASK": self._lookup_results,
             "SOCKET_ALIVE": self._socket,
-            "TCP_CONNECT": self._tcp,
-            "SSL_CONNECT": self._tls,
             "HTTP_TRANSACTION_SEND_REQUEST_HEADERS": self._sent_headers,
             "HTTP_TRANSACTION_HTTP2_SEND_REQUEST_HEADERS": self._sent_headers,
             "HTTP_TRANSACTION_READ_RESPONSE_HEADERS": self._read_headers,
@@ -203,7 +182,7 @@ class _Reader:
 
     def take(self, entry: Entry) -> None:
         """One entry of a type in ``handlers``."""
-        ticks = _number(entry.time)
+        ticks = number_of(entry.time)
         if ticks is None:
             self.odd += 1
             return
@@ -256,84 +235,22 @@ class _Reader:
     def _controller(self, wall: float, entry: Entry, params: Params) -> None:
         live = self._websockets.get(entry.source.id)
         if live is not None and params.source_dependency is not None:
-            live.controller = self._controllers[params.source_dependency.id]
-
-    def _job_started(self, wall: float, entry: Entry, params: Params) -> None:
-        if params.source_dependency is not None:
-            self._controllers[entry.source.id].jobs.append(self._jobs[params.source_dependency.id])
-
-    def _proxy(self, wall: float, entry: Entry, params: Params) -> None:
-        self._controllers[entry.source.id].proxy = proxy_url(params.proxy_info)
-
-    def _job_connect(self, wall: float, entry: Entry, params: Params) -> None:
-        if params.source_dependency is not None:
-            self._jobs[entry.source.id].connect = self._connects[params.source_dependency.id]
-
-    def _job_socket(self, wall: float, entry: Entry, params: Params) -> None:
-        if params.source_dependency is not None:
-            self._jobs[entry.source.id].socket = self._sockets[params.source_dependency.id]
-
-    def _session(self, wall: float, entry: Entry, params: Params) -> None:
-        if params.source_dependency is not None:
-            self._sessions[entry.source.id].socket = self._sockets[params.source_dependency.id]
-
-    def _job_session(self, wall: float, entry: Entry, params: Params) -> None:
-        if params.source_dependency is not None and params.source_dependency.id in self._sessions:
-            self._jobs[entry.source.id].socket = self._sessions[params.source_dependency.id].socket
+            live.controller = self._paths.controllers[params.source_dependency.id]
 
     def _bound(self, wall: float, entry: Entry, params: Params) -> None:
         live = self._websockets.get(entry.source.id)
         if live is not None and params.source_dependency is not None:
-            live.job = self._jobs[params.source_dependency.id]
+            live.job = self._paths.jobs[params.source_dependency.id]
             self._start_of(live)
             if live.job.socket is not None:
                 live.job.socket.users.append(live)
 
-    def _lookup(self, wall: float, entry: Entry, params: Params) -> None:
-        lookup = self._lookups[entry.source.id]
-        if entry.phase == self._begin:
-            lookup.began, lookup.host = wall, _bare_host(params.host)
-            if params.source_dependency is not None:
-                self._connects[params.source_dependency.id].lookup = lookup
-        elif entry.phase == self._end:
-            lookup.ended, lookup.error = wall, params.net_error
-            self._lookups.pop(entry.source.id, None)
-
-    def _lookup_attached(self, wall: float, entry: Entry, params: Params) -> None:
-        if params.source_dependency is not None:
-            self._connects[entry.source.id].lookup = self._lookups[params.source_dependency.id]
-
-    def _lookup_results(self, wall: float, entry: Entry, params: Params) -> None:
-        lookup = self._lookups.get(entry.source.id)
-        if lookup is not None and len(lookup.addresses) < MOST_ADDRESSES:
-            found = [params.address_list, params.results]
-            lookup.addresses += [each for each in addresses(found) if each not in lookup.addresses]
-
     def _socket(self, wall: float, entry: Entry, params: Params) -> None:
-        if entry.phase == self._begin and params.source_dependency is not None:
-            self._connects[params.source_dependency.id].sockets.append(self._sockets[entry.source.id])
+        if entry.phase == self._begin:
+            self._paths.socket_made(entry, params)
         elif entry.phase == self._end:
             self._socket_closed(wall, entry, params)
-            self._sockets.pop(entry.source.id, None)
-
-    def _tcp(self, wall: float, entry: Entry, params: Params) -> None:
-        socket = self._sockets[entry.source.id]
-        if entry.phase == self._begin:
-            socket.began = wall
-            listed = params.address_list
-            socket.peer = listed[0] if isinstance(listed, list) and listed and isinstance(listed[0], str) else ""
-        else:
-            socket.ended, socket.error = wall, params.net_error
-            socket.local = params.local_address or params.source_address
-            socket.peer = params.remote_address or socket.peer
-
-    def _tls(self, wall: float, entry: Entry, params: Params) -> None:
-        socket = self._sockets[entry.source.id]
-        if entry.phase == self._begin:
-            socket.tls_began = wall
-        else:
-            socket.tls_ended, socket.tls_error = wall, params.net_error
-            socket.version, socket.cipher = params.version, cipher_name(params.cipher_suite)
+            self._paths.sockets.pop(entry.source.id, None)
 
     # The attempt
 
@@ -367,21 +284,21 @@ class _Reader:
             return
         self._start_of(live)
         live.requested = wall
-        headers = _headers(params.headers)
-        target = params.line.split(" ")[1] if params.line.count(" ") else _first(headers, ":path") or ""
+        headers = headers_of(params.headers)
+        target = params.line.split(" ")[1] if params.line.count(" ") else first_field(headers, ":path") or ""
         fields = [(name, value) for name, value in headers if name != ":path"]
         redactor = self._collector.redactor
-        key = _first(headers, "sec-websocket-key")
+        key = first_field(headers, "sec-websocket-key")
         self._add(wall, UpgradeRequested, live.id, target=target, headers=redactor.headers(fields), key=key)
 
     def _read_headers(self, wall: float, entry: Entry, params: Params) -> None:
         lines = params.headers if isinstance(params.headers, list) else []
-        status, reason = _status(lines[0] if lines else "")
-        headers = _headers(lines[1:])
+        status, reason = status_of(lines[0] if lines else "")
+        headers = headers_of(lines[1:])
         request = self._requests.get(entry.source.id)
         if request is not None:
             request.answered, request.status = wall, status
-            request.retry_after = _number(_first(headers, "retry-after") or "")
+            request.retry_after = number_of(first_field(headers, "retry-after") or "")
         live = self._websockets.get(entry.source.id)
         if live is None or live.answered is not None:
             return
@@ -398,8 +315,8 @@ class _Reader:
         wall, status, headers = live.answered
         if status == 101 or 200 <= status < 300:  # over HTTP/2 and HTTP/3 200 is yes (RFC 8441, section 5)
             live.open = True
-            extensions = _first(headers, "sec-websocket-extensions")
-            protocol = _first(headers, "sec-websocket-protocol")
+            extensions = first_field(headers, "sec-websocket-extensions")
+            protocol = first_field(headers, "sec-websocket-protocol")
             self._add(wall, Opened, live.id, extensions=extensions or None, subprotocol=protocol)
 
     def _cancelled(self, wall: float, entry: Entry, params: Params) -> None:
@@ -541,7 +458,7 @@ class _Reader:
         self._socket_ended(wall, entry, "local", "client", None)
 
     def _socket_ended(self, wall: float, entry: Entry, how: str, by: str | None, error: str | None) -> None:
-        socket = self._sockets.get(entry.source.id)
+        socket = self._paths.sockets.get(entry.source.id)
         for live in socket.users if socket is not None else ():
             self._open(live)
             if live.open and not live.over:
@@ -576,40 +493,3 @@ def _job(live: _WebSocket) -> StreamJob | None:
     if live.job is not None or live.controller is None:
         return live.job
     return live.controller.jobs[0] if live.controller.jobs else None
-
-
-def _number(value: str | int | float) -> float | None:
-    """A finite number that can be a time."""
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) and abs(number) < 1e15 else None
-
-
-def _headers(lines: Any) -> list[tuple[str, str]]:
-    """Fields of a list of lines, or of an object; names of HTTP/2 may begin with a colon."""
-    if isinstance(lines, dict):
-        return [(str(name)[:200], str(value)) for name, value in lines.items()]
-    fields = []
-    for line in lines if isinstance(lines, list) else ():
-        if isinstance(line, str) and ":" in line[1:]:
-            name, _, value = line[1:].partition(":")
-            fields.append((line[0] + name, value.strip()))
-    return fields
-
-
-def _first(headers: list[tuple[str, str]], name: str) -> str | None:
-    return next((value for key, value in headers if key.lower() == name), None)
-
-
-def _status(line: Any) -> tuple[int, str]:
-    match = re.match(r"HTTP/[0-9.]+ ([0-9]{3})(?: (.*))?$", line) if isinstance(line, str) else None
-    return (int(match.group(1)), (match.group(2) or "")[:200]) if match else (0, "")
-
-
-def _bare_host(host: Any) -> str:
-    """``chat.example`` of ``https://chat.example`` or ``chat.example:443``."""
-    text = host if isinstance(host, str) else ""
-    text = text.partition("://")[2] or text
-    return text.split("/")[0].rsplit(":", 1)[0] if text.count(":") == 1 else text.split("/")[0]

@@ -7,10 +7,12 @@ each as a source of its own that names the other one once.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from msgspec import Struct, field
+
+from chatkit.formats.netlog_stream import Entry, Params
 
 MOST_SOURCES = 50_000
 """Sources of one kind that are remembered; the oldest are forgotten first."""
@@ -109,6 +111,114 @@ class Remembered(dict[int, T]):
         return made
 
 
+Handler = Callable[[float, Entry, Params], None]
+"""What is done with an entry: its time (Unix time, seconds), itself and its parameters."""
+
+
+class Paths:
+    """Follows jobs, look-ups and sockets.
+
+    Args:
+        begin: number of the phase in which something begins.
+        end: number of the phase in which it ends.
+    """
+
+    def __init__(self, begin: int, end: int) -> None:
+        self._begin, self._end = begin, end
+        self.controllers: Remembered[Controller] = Remembered(Controller)
+        self.jobs: Remembered[StreamJob] = Remembered(StreamJob)
+        self.sockets: Remembered[Socket] = Remembered(Socket)
+        self._connects: Remembered[ConnectJob] = Remembered(ConnectJob)
+        self._lookups: Remembered[Lookup] = Remembered(Lookup)
+        self._sessions: Remembered[StreamJob] = Remembered(StreamJob)
+
+    def handlers(self) -> dict[str, Handler]:
+        """What takes entries of which type."""
+        return {
+            "HTTP_STREAM_REQUEST_STARTED_JOB": self._job_started,
+            "PROXY_RESOLUTION_SERVICE_RESOLVED_PROXY_LIST": self._proxy,
+            "SOCKET_POOL_BOUND_TO_CONNECT_JOB": self._job_connect,
+            "SOCKET_POOL_BOUND_TO_SOCKET": self._job_socket,
+            "HTTP2_SESSION_INITIALIZED": self._session,
+            "HTTP2_SESSION_POOL_FOUND_EXISTING_SESSION": self._job_session,
+            "HTTP2_SESSION_POOL_IMPORTED_SESSION_FROM_SOCKET": self._job_session,
+            "HTTP_STREAM_JOB_HTTP2_SESSION_AVAILABLE": self._job_session,
+            "HOST_RESOLVER_MANAGER_JOB": self._lookup,
+            "HOST_RESOLVER_MANAGER_JOB_ATTACH": self._lookup_attached,
+            "HOST_RESOLVER_DNS_TASK_EXTRACTION_RESULTS": self._lookup_results,
+            "HOST_RESOLVER_SYSTEM_TASK": self._lookup_results,
+            "TCP_CONNECT": self._tcp,
+            "SSL_CONNECT": self._tls,
+        }
+
+    def socket_made(self, entry: Entry, params: Params) -> None:
+        """A connect job tries an address."""
+        if params.source_dependency is not None:
+            self._connects[params.source_dependency.id].sockets.append(self.sockets[entry.source.id])
+
+    def _job_started(self, wall: float, entry: Entry, params: Params) -> None:
+        if params.source_dependency is not None:
+            self.controllers[entry.source.id].jobs.append(self.jobs[params.source_dependency.id])
+
+    def _proxy(self, wall: float, entry: Entry, params: Params) -> None:
+        self.controllers[entry.source.id].proxy = proxy_url(params.proxy_info)
+
+    def _job_connect(self, wall: float, entry: Entry, params: Params) -> None:
+        if params.source_dependency is not None:
+            self.jobs[entry.source.id].connect = self._connects[params.source_dependency.id]
+
+    def _job_socket(self, wall: float, entry: Entry, params: Params) -> None:
+        if params.source_dependency is not None:
+            self.jobs[entry.source.id].socket = self.sockets[params.source_dependency.id]
+
+    def _session(self, wall: float, entry: Entry, params: Params) -> None:
+        if params.source_dependency is not None:
+            self._sessions[entry.source.id].socket = self.sockets[params.source_dependency.id]
+
+    def _job_session(self, wall: float, entry: Entry, params: Params) -> None:
+        if params.source_dependency is not None and params.source_dependency.id in self._sessions:
+            self.jobs[entry.source.id].socket = self._sessions[params.source_dependency.id].socket
+
+    def _lookup(self, wall: float, entry: Entry, params: Params) -> None:
+        lookup = self._lookups[entry.source.id]
+        if entry.phase == self._begin:
+            lookup.began, lookup.host = wall, _bare_host(params.host)
+            if params.source_dependency is not None:
+                self._connects[params.source_dependency.id].lookup = lookup
+        elif entry.phase == self._end:
+            lookup.ended, lookup.error = wall, params.net_error
+            self._lookups.pop(entry.source.id, None)
+
+    def _lookup_attached(self, wall: float, entry: Entry, params: Params) -> None:
+        if params.source_dependency is not None:
+            self._connects[entry.source.id].lookup = self._lookups[params.source_dependency.id]
+
+    def _lookup_results(self, wall: float, entry: Entry, params: Params) -> None:
+        lookup = self._lookups.get(entry.source.id)
+        if lookup is not None and len(lookup.addresses) < MOST_ADDRESSES:
+            found = [params.address_list, params.results]
+            lookup.addresses += [each for each in addresses(found) if each not in lookup.addresses]
+
+    def _tcp(self, wall: float, entry: Entry, params: Params) -> None:
+        socket = self.sockets[entry.source.id]
+        if entry.phase == self._begin:
+            socket.began = wall
+            listed = params.address_list
+            socket.peer = listed[0] if isinstance(listed, list) and listed and isinstance(listed[0], str) else ""
+        else:
+            socket.ended, socket.error = wall, params.net_error
+            socket.local = params.local_address or params.source_address
+            socket.peer = params.remote_address or socket.peer
+
+    def _tls(self, wall: float, entry: Entry, params: Params) -> None:
+        socket = self.sockets[entry.source.id]
+        if entry.phase == self._begin:
+            socket.tls_began = wall
+        else:
+            socket.tls_ended, socket.tls_error = wall, params.net_error
+            socket.version, socket.cipher = params.version, cipher_name(params.cipher_suite)
+
+
 def addresses(results: Any) -> Iterator[str]:
     """Addresses in what a resolver reports, a list of them or nested results, without their ports; a bounded number."""
     waiting, count = [results], 0
@@ -145,3 +255,10 @@ def proxy_url(info: str) -> str | None:
         return None
     scheme = {"PROXY": "http", "SOCKS": "socks4"}.get(kind, kind.lower())
     return f"{scheme}://{place.strip()}"
+
+
+def _bare_host(host: Any) -> str:
+    """``chat.example`` of ``https://chat.example`` or ``chat.example:443``."""
+    text = host if isinstance(host, str) else ""
+    text = text.partition("://")[2] or text
+    return text.split("/")[0].rsplit(":", 1)[0] if text.count(":") == 1 else text.split("/")[0]

@@ -6,6 +6,7 @@ everything on one line, or each key on its own. What is not asked for is skipped
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, BinaryIO
@@ -282,3 +283,35 @@ def _fitting(params: dict[str, Any]) -> Iterator[tuple[str, Any]]:
                 yield field.name, msgspec.convert(params[field.name], field.type)
             except (*_BROKEN, msgspec.ValidationError):
                 continue
+
+
+def number_of(value: str | int | float) -> float | None:
+    """A finite number that can be a time."""
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) and abs(number) < 1e15 else None
+
+
+def headers_of(lines: Any) -> list[tuple[str, str]]:
+    """Fields of a list of lines, or of an object; names of HTTP/2 may begin with a colon."""
+    if isinstance(lines, dict):
+        return [(str(name)[:200], str(value)) for name, value in lines.items()]
+    fields = []
+    for line in lines if isinstance(lines, list) else ():
+        if isinstance(line, str) and ":" in line[1:]:
+            name, _, value = line[1:].partition(":")
+            fields.append((line[0] + name, value.strip()))
+    return fields
+
+
+def first_field(headers: list[tuple[str, str]], name: str) -> str | None:
+    """The value of the first field of this name, which is in small letters."""
+    return next((value for key, value in headers if key.lower() == name), None)
+
+
+def status_of(line: Any) -> tuple[int, str]:
+    """Status and reason of a status line; 0 for what is none."""
+    match = re.match(r"HTTP/[0-9.]+ ([0-9]{3})(?: (.*))?$", line) if isinstance(line, str) else None
+    return (int(match.group(1)), (match.group(2) or "")[:200]) if match else (0, "")

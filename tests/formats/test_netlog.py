@@ -229,7 +229,7 @@ def test_requests_beside() -> None:
     """Those to the WebSocket's host and those with the contract's paths, wherever they stand; no others."""
 
     def request(ms: int, id: int, method: str, url: str, status: int | None, error: int = 0) -> list[dict[str, Any]]:
-        answer = ["HTTP/1.1 %d X" % (status or 0), "Retry-After: 7"]
+        answer = [f"HTTP/1.1 {status or 0} X", "Retry-After: 7"]
         return [
             entry(ms, "REQUEST_ALIVE", id, BEGIN, url=url),
             entry(ms, "URL_REQUEST_START_JOB", id, BEGIN, url=url, method=method),
