@@ -310,7 +310,7 @@ def _first(headers: list[tuple[str, str]], name: str) -> str | None:
 
 def _status(response: Flow) -> int:
     status = response.get("status_code", response.get("code"))
-    return status if isinstance(status, int) and 0 <= status < 1000 else 0
+    return status if isinstance(status, int) and not isinstance(status, bool) and 0 <= status < 1000 else 0
 
 
 def _payload(kind: Any, content: Any) -> str | bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -299,18 +301,22 @@ def test_a_flipped_bit(place: int, bit: int) -> None:
 ODD = st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.floats() | st.binary(max_size=9) | st.text(max_size=9) | st.just([]) | st.just({})  # fmt: skip
 
 
-@given(data=st.data())
-def test_any_value_in_any_place(data: st.DataObject) -> None:
-    """A flow whose values are of other kinds."""
-    whole = flow(websocket=websocket(close_code=1000, closed_by_client=True), error={"msg": "x", "timestamp": BEGAN})
-    where: Any = whole
-    for _ in range(data.draw(st.integers(1, 4))):
-        keys = list(where) if isinstance(where, dict) else list(range(len(where)))
-        key = data.draw(st.sampled_from(keys))
-        if not isinstance(where[key], dict | list) or not where[key] or data.draw(st.booleans()):
-            break
-        where = where[key]
-    where[key] = data.draw(ODD.filter(lambda value: value == value))
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every container with each of its keys."""
+    keys = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    for key in keys:
+        yield value, key
+        yield from places(value[key])
+
+
+@given(place=st.integers(0, 10_000), odd=ODD)
+def test_any_value_in_any_place(place: int, odd: Any) -> None:
+    """A flow one of whose values is of another kind."""
+    end = websocket(close_code=1000, closed_by_client=True)
+    whole = copy.deepcopy(flow(websocket=end, error={"msg": "x", "timestamp": BEGAN}))
+    every = list(places(whole))
+    container, key = every[place % len(every)]
+    container[key] = odd
     trace = read(whole)
     list(trace)
     _ = trace.connections

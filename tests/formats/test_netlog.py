@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -401,3 +402,24 @@ def test_a_flipped_bit(place: int, bit: int) -> None:
         list(read(bytes(flipped)))
     except ImportFailed as error:
         assert error.source == "x.json"
+
+
+MANY = [*life(), frame(20, True, 1, 5), frame(30, False, 8), entry(900, "SOCKET_READ_ERROR", 14, net_error=-101)]
+ODD = (
+    st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.text(max_size=9) | st.just([7]) | st.just({"a": []})
+)
+
+
+@given(number=st.integers(0, len(MANY) - 1), place=st.integers(0, 100), odd=ODD)
+def test_any_value_in_any_place(number: int, place: int, odd: Any) -> None:
+    """An entry one of whose values is of another kind."""
+    many = copy.deepcopy(MANY)
+    container: dict[str, Any] = many[number]
+    keys = [(container, key) for key in container] + [
+        (inner, key) for inner in container.values() if isinstance(inner, dict) for key in inner
+    ]
+    inner, key = keys[place % len(keys)]
+    inner[key] = odd
+    trace = read(many)
+    list(trace)
+    _ = trace.connections
