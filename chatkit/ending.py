@@ -158,16 +158,26 @@ class Ending(Struct, frozen=True, kw_only=True):
             return _closed(_who(self.reported.by), self.reported.code, self.reported.reason)
         if self.between:
             return "cut on the way, no close frame: each side saw the other end it"
+        if self._told_first and self.reported is not None and self.reported.code is None:
+            return f"closed by {_who(self.reported.by)}, code not visible"
         how = self.transport.how if self.transport is not None else None
         if how == "rst":
             return f"RST by {_who(self.first)}"
         if how == "fin":
-            return f"FIN by {_who(self.first)}" + ("" if self.hidden else ", no close frame")
+            return f"FIN by {_who(self.first)}" + (", no close frame" if self.abort else "")
         if how == "timeout":
             return "TCP time-out, peer silent"
         if how == "local":
             return "cut by us"
         return self._told()
+
+    @property
+    def _told_first(self) -> bool:
+        """Whether somebody tells who closed, and the transport ended after it."""
+        told, transport = self.reported, self.transport
+        if told is None or told.by is None or transport is None:
+            return False
+        return (told.at, _number(told)) < (transport.at, _number(transport))
 
     def _told(self) -> str:
         if self.reported is None:
@@ -443,6 +453,8 @@ def _actor(first: Event, transport: TransportEnded | None, reported: EndReported
         return "client"
     if isinstance(first, CloseReceived):
         return "server"
+    if isinstance(first, EndReported) and first.by is not None:
+        return first.by
     if transport is not None and transport.by is not None:
         return transport.by
     return reported.by if reported is not None else None
@@ -452,7 +464,7 @@ def _aftermath(
     trace: Trace, places: np.ndarray[tuple[int], np.dtype[np.int64]], end: Event
 ) -> tuple[str | None, float | None]:
     """Our last frame before an ending that we did not begin, if it came within ``AFTERMATH`` seconds of it."""
-    if isinstance(end, CloseSent) or (isinstance(end, TransportEnded) and end.by == "client"):
+    if isinstance(end, CloseSent) or (isinstance(end, TransportEnded | EndReported) and end.by == "client"):
         return None, None
     ours = _IS_OURS[trace.kind[places]] & (trace.at[places] <= end.at)
     # Seen from where the end was seen, if that shows what we sent: another clock is not as sure.

@@ -550,7 +550,8 @@ class EndReported(Event, frozen=True, kw_only=True, tag=True):
 
     def __str__(self) -> str:
         told = f" (told by {self.source}{'' if self.timed else ', not when'})" if self.source else ""
-        return f"ended{'' if self.code is None else ' ' + _describe_close(self.code, self.reason)}{told}"
+        by = f" by {self.by}" if self.by else ""
+        return f"ended{by}{'' if self.code is None else ' ' + _describe_close(self.code, self.reason)}{told}"
 
 
 class Logged(Event, frozen=True, kw_only=True, tag=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from chatkit.ending import AFTERMATH, Connection, Ending
@@ -383,3 +384,34 @@ def test_events_of_one_moment_keep_their_order() -> None:
         ([OPENED, transport(9.0, "fin", "client")], {}),
     ).ending
     assert (ending.first, ending.close_code) == ("server", 1001)
+
+
+def told(at: float, by: str | None, code: int | None = None) -> Fact:
+    return (at, EndReported, {"by": by, "code": code, "source": "NetLog"})
+
+
+@pytest.mark.parametrize(
+    ("facts", "words", "first"),
+    [
+        ([told(3.0, "client"), transport(3.1, *FIN)], "closed by us, code not visible", "client"),
+        ([told(3.0, "server"), transport(3.0, *LOCAL)], "closed by server, code not visible", "server"),
+        ([told(3.0, "server", 1006), transport(3.1, *FIN)], "FIN by server, no close frame", "server"),
+        ([transport(3.0, *FIN), told(3.0, "server", 1006)], "FIN by server, no close frame", "server"),
+        ([transport(3.0, *RST), told(3.1, None)], "RST by server", "server"),
+        ([told(3.0, None), transport(3.1, *FIN)], "FIN by server", "server"),
+        ([told(3.0, "server")], "ended; how is not visible (NetLog)", "server"),
+    ],
+)
+def test_who_closed_when_somebody_tells_it(facts: list[Fact], words: str, first: str) -> None:
+    """A report that comes before the transport's end says who began; close frames are not visible in such evidence."""
+    hidden = msgspec.structs.replace(header(), not_visible=("close-code",))
+    rows = events((0.0, AttemptStarted, {"url": "ws://h/p"}), (1.0, Opened), *facts)
+    ending = Trace.of(rows, hidden).connections[0].ending
+    assert ending is not None
+    assert (ending.words, ending.first) == (words, first)
+
+
+def test_a_close_that_we_began_is_not_after_our_message() -> None:
+    """Also where it is only told."""
+    facts = [(2.9, FrameSent, text("{}")), told(3.0, "client"), transport(3.1, *FIN)]
+    assert ended(*facts).after is None

@@ -21,6 +21,8 @@ from chatkit.trace import Trace
 IMPORTERS: dict[str, str] = {
     "chatkit": "jsonl",
     "har": "har",
+    "netlog": "netlog",
+    "mitmproxy": "flows",
 }
 """Name of each format, and the module that reads it; the order is that in which a file is tried."""
 
