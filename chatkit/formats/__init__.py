@@ -20,6 +20,13 @@ from chatkit.trace import Trace
 
 IMPORTERS: dict[str, str] = {
     "chatkit": "jsonl",
+    "cloudflare": "cloudflare",
+    "websockets-log": "websockets_log",
+    "console-log": "console_log",
+    "uvicorn-log": "uvicorn_log",
+    "gunicorn-log": "gunicorn_log",
+    "nginx-error": "nginx_error",
+    "nginx-access": "nginx_access",
 }
 """Name of each format, and the module that reads it; the order is that in which a file is tried."""
 
