@@ -187,6 +187,7 @@ class Lives:
         reset = "ConnectionReset" in detail
         how, by = ("rst", "server" if life.side != "server" else "client") if reset else ("local", None)
         if detail not in ("None", ""):
+            self._collector.not_visible.discard("transport-end")
             life.add(self._collector, wall, TransportEnded, how=how, by=by, error=detail[:300])
 
     def failed(self, wall: float, text: str) -> Life:

@@ -49,7 +49,7 @@ _SHAPES: dict[str, re.Pattern[str]] = {
         "event": r"- event = (?P<event>eof_received|connection_lost|connection_made|data_received)\((?P<detail>.*)\)$",
         "body": r"(?P<mark>[<>]) \[body\] \(\d+ bytes\)$",
         "header": r"(?P<mark>[<>]) (?P<name>[A-Za-z0-9!#$&'*+.^_`|~-]{1,100}): (?P<value>.*)$",
-        "keepalive": r"% (?:sent|received|sending) keepalive (?:ping|pong)$|% (?:Waiting|waiting|no).*$",
+        "keepalive": r"% (?:sent|received|sending) keepalive (?:ping|pong)$|- received (?:solicited|unsolicited) pong.*$",
         "timeout": r"[-!] timed out waiting for (?:keepalive )?pong$",
         "tcp": r"x (?P<how>half-closing|closing|aborting) TCP connection$",
         "trouble": r"! (?P<text>\S.*)$",
