@@ -116,11 +116,12 @@ def read(source: Source, options: Options, format: str, server: str) -> Trace:
 class _Reader:
     def __init__(self, source: Source, options: Options, format: str, server: str) -> None:
         self._collector = Collector(source, format, NOT_VISIBLE, options)
-        self._lines = Lines(self._collector, f"lines of {server}, such as “\"WebSocket /path\" [accepted]”")
+        self._lines = Lines(self._collector, f'lines of {server}, such as “"WebSocket /path" [accepted]”')
         self._server = server
         self._workers: dict[str, _Worker] = {}
         self._worker = _Worker()
         self._traceback: tuple[Traceback, Line, str | None] | None = None
+        self._gone = False
         self._count = self._exchanges = self._untold = self._closed = self._untimed = 0
 
     def run(self) -> Trace:
@@ -147,7 +148,7 @@ class _Reader:
                 f"{self._untold:,} times the log says “connection closed” while several were open: it does not say "
                 "which one, so these ends belong to none here"
             )
-        elif alive and not self._closed:
+        elif (alive or self._gone) and not self._closed:
             self._collector.warn(
                 "the log never says “connection closed”: only uvicorn's older implementation of WebSockets does, so a "
                 "connection without an end here may have ended long before the log"
@@ -233,15 +234,14 @@ class _Reader:
             self._add(wall, Logged, None, by="server", what="connection-closed", text="one of several open connections")
         worker.ends.clear()
 
-    def _end(self, wall: float, life: _Life, reason: str = "", code: int | None = None) -> None:
-        by = "server" if reason else None
-        self._add(wall, EndReported, life.id, code=code, reason=reason, by=by, source=self._server)
+    def _end(self, wall: float, life: _Life, code: int | None = None, by: str | None = None) -> None:
+        self._add(wall, EndReported, life.id, code=code, by=by, source=self._server)
         for group in (self._worker.open, self._worker.accepted):
             if life in group:
                 group.remove(life)
 
-    def _end_all(self, line: Line, pid: str, reason: str, code: int | None = None) -> None:
-        """A process that is gone holds no connection."""
+    def _end_all(self, line: Line, pid: str, what: str, code: int | None = None) -> None:
+        """A process that is gone holds no connection; which of them were gone before only some logs tell."""
         found = self._workers.get(pid)
         if found is None and list(self._workers) == [""]:
             found = self._workers[""]
@@ -250,24 +250,32 @@ class _Reader:
         self._worker = found
         self._give_up(found)
         for life in list(found.open):
-            self._end(line.wall, life, reason, code)
+            if self._closed:
+                self._end(line.wall, life, code, "server")
+            else:
+                self._gone = True
+                self._log(line, what, life.id, "its process is gone; when it ended the log does not say")
+        if not self._closed:
+            found.open.clear()
+            found.accepted.clear()
 
     # Processes
 
     def _signalled(self, line: Line, match: re.Match[str]) -> None:
         killed = match["signal"] in _KILLED
-        self._log(line, "worker-killed" if killed else "worker-exit")
+        what = "worker-killed" if killed else "worker-exit"
+        self._log(line, what)
         # Nobody sends a close frame after SIGKILL.
         code = 1006 if match["signal"] == "SIGKILL" else None
-        self._end_all(line, match["pid"], f"its worker was sent {match['signal']}", code)
+        self._end_all(line, match["pid"], what, code)
 
     def _worker_gone(self, line: Line, match: re.Match[str]) -> None:
         self._log(line, "worker-exit")
-        self._end_all(line, match["pid"], "its worker ended")
+        self._end_all(line, match["pid"], "worker-exit")
 
     def _finished(self, line: Line, match: re.Match[str]) -> None:
         self._log(line, "exit")
-        self._end_all(line, match["pid"], "its server process ended")
+        self._end_all(line, match["pid"], "exit")
 
     def _exception(self, line: Line, match: re.Match[str]) -> None:
         alone = self._worker.open[0].id if len(self._worker.open) == 1 else None
@@ -284,7 +292,13 @@ class _Reader:
         self._log(line, "exception", connection, traceback.raised or line.text)
 
     def _log(self, line: Line, what: str, connection: str | None = None, text: str | None = None) -> None:
-        said = shown(re.sub(r"^.{0,80}?\[?(?:INFO|WARNING|ERROR|CRITICAL|DEBUG|TRACE)\]?:? *", "", text or line.text))
+        said = shown(
+            re.sub(
+                r"^.{0,80}?\[?(?:INFO|WARNING|ERROR|CRITICAL|DEBUG|TRACE)\]?:? *(?:uvicorn(?:\.\w+)?:? +)?",
+                "",
+                text or line.text,
+            )
+        )
         self._add(line.wall, Logged, connection, by="server", what=what, text=said)
 
     # HTTP beside

@@ -22,7 +22,7 @@ _TEXTS = ("message", "msg", "event", "text", "log")
 _NAMES = ("logger", "name", "logger_name")
 
 
-class Line(Struct, frozen=True, gc=False):
+class Line(Struct, frozen=True):
     """One line of a log."""
 
     number: int
@@ -35,6 +35,8 @@ class Line(Struct, frozen=True, gc=False):
     more: str = ""
     """The traceback that a JSON line carries."""
     dated: bool = False
+    fields: dict[str, Any] | None = None
+    """Of a JSON line."""
 
 
 class Lines:
@@ -93,7 +95,9 @@ class Lines:
             )
         if self._skipped:
             lines = "1 line was" if self._skipped == 1 else f"{self._skipped:,} lines were"
-            self._collector.warn(f"{lines} skipped: they are no part of this log (the first is line {self._first_skipped})")
+            self._collector.warn(
+                f"{lines} skipped: they are no part of this log (the first is line {self._first_skipped})"
+            )
         for note in self._stamps.notes:
             self._collector.warn(note)
 
@@ -120,8 +124,11 @@ class Lines:
         found = next((time for key in _TIMES if (time := _time(fields.get(key), stamps)) is not None), None)
         said = next((fields[key] for key in _TEXTS if isinstance(fields.get(key), str)), "")
         name = next((fields[key] for key in _NAMES if isinstance(fields.get(key), str)), "")
-        more = next((fields[key] for key in ("exc_info", "exception", "traceback") if isinstance(fields.get(key), str)), "")
-        return Line(number, wall if found is None else found, said, f"{name} ", more, dated=found is not None)
+        more = next(
+            (fields[key] for key in ("exc_info", "exception", "traceback") if isinstance(fields.get(key), str)), ""
+        )
+        wall = wall if found is None else found
+        return Line(number, wall, said, f"{name} ", more, dated=found is not None, fields=fields)
 
 
 def record(text: str) -> dict[str, Any] | None:

@@ -21,7 +21,9 @@ _ISO = re.compile(
     r"\s?(Z|[+-]\d\d:?\d\d)?(?![\d:])[\]\)]?[ \t|:-]{0,8}"
 )
 _CHROME = re.compile(r"^\[(?:\d+:){0,2}(\d\d)(\d\d)/(\d\d)(\d\d)(\d\d)(?:\.(\d{1,9}))?:")
-_SYSLOG = re.compile(r"^[\[\(]?(" + _MONTH + r") {1,2}(\d{1,2})(?: (\d{4}))? (\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?[\]\)]?\s?")
+_SYSLOG = re.compile(
+    r"^[\[\(]?(" + _MONTH + r") {1,2}(\d{1,2})(?: (\d{4}))? (\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?[\]\)]?\s?"
+)
 _CLOCK = re.compile(r"^[\[\(]?(\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?[\]\)]?\s{1,8}")
 _UNIX = re.compile(r"^[\[\(]?(\d{10})(?:[.,](\d{1,9}))?[\]\)]?\s{1,8}")
 _CLF = re.compile(r"(\d\d)/(" + _MONTH + r")/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)")
@@ -110,8 +112,8 @@ class Stamps:
         return int(match[1]) + _fraction(match[2])
 
     def _assume(self, what: str) -> None:
-        known = "it is taken from a date in the file" if self._known else "it is shown as of 1970"
-        self._notes.setdefault(f"the times name no {what} and no zone: {known}, the zone as UTC")
+        known = f"the {what} is taken from a date in the file" if self._known else "they are shown as of 1970"
+        self._notes[f"the times name no {what} and no zone: {known}, and are taken for UTC"] = None
 
 
 def clf(text: str) -> float | None:
@@ -135,6 +137,8 @@ def unix(value: object) -> float | None:
 
 
 def _wall(year: int, month: int, day: int, clock: list[str], fraction: str | None) -> float | None:
+    if not 1970 <= year < 2500:
+        return None  # No log's time: a number of another kind, or a hostile one.
     try:
         moment = datetime(year, month, day, tzinfo=UTC)
         seconds = timedelta(hours=int(clock[0]), minutes=int(clock[1]), seconds=int(clock[2]))

@@ -329,7 +329,14 @@ class Lives:
         life.add(self._collector, wall, UpgradeAnswered, status=status, reason=reason, headers=fields, seconds=seconds)
         if status != 101:
             life.told.add("failed")
-            life.add(self._collector, wall, AttemptFailed, stage="upgrade", error=f"HTTP {status} {reason}".rstrip(), status=status)
+            life.add(
+                self._collector,
+                wall,
+                AttemptFailed,
+                stage="upgrade",
+                error=f"HTTP {status} {reason}".rstrip(),
+                status=status,
+            )
         else:
             self._open(wall, life)
 

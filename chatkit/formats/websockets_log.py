@@ -8,7 +8,6 @@ Sizes are those before compression. A log names no connection unless the program
 
 from __future__ import annotations
 
-import ast
 import re
 from typing import Any
 
@@ -73,6 +72,8 @@ _CLOSE = re.compile(r"(\d{3,5})(?: \([^)]{0,60}\))? ?(.*)$", re.DOTALL)
 _PAIR = re.compile(r"\('((?:[^'\\]|\\.)*)', [\"']((?:[^'\"\\]|\\.)*)[\"']\)")
 _OPCODES = {"0": "CONT", "1": "TEXT", "2": "BINARY", "8": "CLOSE", "9": "PING", "10": "PONG"}
 _SHORTENED = "..."
+_ESCAPE = re.compile(r"\\(x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8}|.)")
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", "'": "'", '"': '"'}
 
 
 def sniff(start: bytes) -> bool:
@@ -218,7 +219,7 @@ class _Reader:
             self._lives.close(line.wall, match["mark"], int(found[1]) if found else None, found[2] if found else "")
             return True
         text = _literal(data) if data[:1] in ("'", '"') else None
-        raw = _hex(data) if text is None else str(text).encode("utf-8", "replace")
+        raw = _hex(data) if text is None else str(text).encode("utf-8")
         if opcode in ("PING", "PONG"):
             self._control(line, match["mark"], opcode, raw)
             return True
@@ -227,9 +228,7 @@ class _Reader:
         self._data(line, match["mark"], opcode, None if text is None else str(text), raw, size, match["more"] is None)
         return True
 
-    def _data(
-        self, line: Line, mark: str, opcode: str, text: str | None, raw: bytes, size: int, fin: bool
-    ) -> None:
+    def _data(self, line: Line, mark: str, opcode: str, text: str | None, raw: bytes, size: int, fin: bool) -> None:
         life = self._lives.frame(line.wall, mark)
         kind = FrameSent if life.sent(mark) else FrameReceived
         if fin and opcode != "CONT" and size == len(raw) and not life.echo:
@@ -274,13 +273,22 @@ class _Reader:
         self._log(line, life, what, f"{text}: {raised}" if raised else text)
 
 
-def _literal(text: str) -> object:
-    """A text or bytes as Python writes it; ``None`` for anything else, a cut one included."""
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+def _literal(text: str) -> str | bytes | None:
+    """A text or bytes as Python writes them; ``None`` for anything else, a cut one included."""
+    raw = text.startswith("b")
+    inner = text[1:] if raw else text
+    if len(inner) < 2 or inner[0] not in "'\"" or inner[-1] != inner[0]:
         return None
-    return value if isinstance(value, str | bytes) else None
+    plain = _ESCAPE.sub(_unescape, inner[1:-1])
+    return plain.encode("latin-1", "replace") if raw else plain
+
+
+def _unescape(match: re.Match[str]) -> str:
+    word = match[1]
+    if word[0] in "xuU":
+        number = int(word[1:], 16)
+        return chr(number) if number < 0x110000 and not 0xD800 <= number < 0xE000 else "\ufffd"
+    return _ESCAPES.get(word, match[0])
 
 
 def _hex(text: str) -> bytes:

@@ -151,14 +151,18 @@ def dated(folder: Path) -> Path:
     handler = {"class": "logging.StreamHandler", "formatter": "dated", "stream": "ext://sys.stdout"}
     names = ("uvicorn", "uvicorn.error", "uvicorn.access")
     loggers = {name: {"handlers": ["out"], "level": "INFO", "propagate": False} for name in names}
-    config.write_text(json.dumps({"version": 1, "formatters": {"dated": style}, "handlers": {"out": handler}, "loggers": loggers}))
+    config.write_text(
+        json.dumps({"version": 1, "formatters": {"dated": style}, "handlers": {"out": handler}, "loggers": loggers})
+    )
     return config
 
 
 def gunicorn(python: str, folder: Path) -> None:
     port, log = free_port(), folder / "gunicorn.log"
     worker = ["-w", "1", "-k", "uvicorn_worker.UvicornWorker", "--timeout", "2", "--graceful-timeout", "2"]
-    server = start([python, "-m", "gunicorn", "make:app", "-b", f"127.0.0.1:{port}", *worker, "--access-logfile", "-"], log)
+    server = start(
+        [python, "-m", "gunicorn", "make:app", "-b", f"127.0.0.1:{port}", *worker, "--access-logfile", "-"], log
+    )
     up(port)
     time.sleep(1)
     asyncio.run(visit(port))
