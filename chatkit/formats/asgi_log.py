@@ -85,7 +85,8 @@ FACTS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"Received SIG\w+, |Terminated child process|StatReload|WatchFiles", ""),
     )
 )
-"""Each fact of such a log, and its word; one that begins with ``_`` is a method, an empty one is known and means nothing."""
+"""Each fact of such a log, and its word. One that begins with ``_`` is a method; an empty one means
+nothing, and its line is known all the same."""
 
 
 class _Life:

@@ -114,7 +114,7 @@ class _Reader:
         source, reason = (_text(fields.get(f"ConnectionClose{name}")) for name in ("Source", "Reason"))
         words = f"{reason or 'no reason'}, closed by {_SIDES.get(source, source or 'nobody named')}"
         what = _WORDS.get(reason.lower(), "connection-closed")
-        add(ended, Logged, id, by="proxy", what=what, text=shown(words))
+        add(ended, Logged, id, by="proxy", what=what, text=shown(f"{words}: {self._target(fields)}"))
         add(ended, EndReported, id, by=_BY.get(source), source="Cloudflare")
 
     def _target(self, fields: dict[str, Any]) -> str:

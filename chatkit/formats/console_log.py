@@ -58,7 +58,7 @@ _PLACE = re.compile(
     r"^(?P<file>(?:[\w.@()?=&%/~+\[\]-]|:(?!\d{1,7}[\s:])){1,300}):\d{1,7}(?::\d{1,7})? {1,4}(?P<text>.*)$"
 )
 _LABEL = re.compile(r"^\[(?:log|info|warn|warning|error|debug)\] ", re.IGNORECASE)
-_DECORATION = re.compile(r"^[^\w\[{(\"']{1,16}")
+_DECORATION = re.compile(r"^(?:[^\x00-\x7f\w]|\s){1,16}")
 _SNIFF = re.compile(
     rb":CONSOLE[:(]\d{1,9}\)?\] \""
     rb"|WebSocket connection to '[^'\n]{1,4096}' failed"
@@ -286,6 +286,7 @@ class _Reader:
     def _http(self, wall: float, groups: dict[str, str], text: str, place: str) -> None:
         url, method, error = groups.get("url", place), groups.get("method", "?"), groups.get("error")
         path = re.sub(r"^https?://[^/\s]{0,300}", "", url)
+        path = path if path.startswith("/") else f"/{path}"
         what = purpose(method, path)
         if what == "health":
             self._checked(wall, method, groups.get("status"), error)

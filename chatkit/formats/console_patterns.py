@@ -4,9 +4,9 @@
     event = "closed"
     match = 'Support socket lost \\((?P<code>\\d{1,5})\\)(?: (?P<reason>.*))?'
 
-``event`` is one of ``EVENTS``; ``match`` a regular expression for the beginning of a message (emoji and blanks before it
-are gone), whose named groups say the rest: those that ``EVENTS`` names for the event. ``builtin = false`` at the top of
-the file leaves out the built-in patterns, which are otherwise tried after the file's own.
+``event`` is one of ``EVENTS``; ``match`` is a regular expression for the beginning of a message, without emoji and
+blanks before it. A dot is any character, a line's end too. Its named groups say the rest: those that ``EVENTS`` names.
+``builtin = false`` at the top of the file leaves out the built-in patterns, which are otherwise tried after its own.
 
 A pattern reads the first ``HEAD`` characters of a message, and is refused if a hostile line could keep it busy: a
 repetition within a repetition, a back-reference, or too many open repetitions.
@@ -113,7 +113,7 @@ def _one(table: Any, number: int, text: str, name: str) -> Pattern:
     if not isinstance(source, str) or not source or len(source) > 2000:
         raise refuse("a pattern matches nothing", "match", "a regular expression of at most 2,000 characters", source)
     try:
-        compiled = re.compile(source)
+        compiled = re.compile(source, re.DOTALL)
         tree = _parser.parse(source)
         problem = _problem(tree)
     except (re.error, RecursionError, OverflowError) as error:

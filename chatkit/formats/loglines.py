@@ -94,10 +94,10 @@ class Lines:
                 remedy="name the right format with --input-format (format=…), or give the whole file",
             )
         if self._skipped:
-            lines = "1 line was" if self._skipped == 1 else f"{self._skipped:,} lines were"
-            self._collector.warn(
-                f"{lines} skipped: they are no part of this log (the first is line {self._first_skipped})"
-            )
+            first = self._first_skipped
+            some = f"{self._skipped:,} lines were skipped, they are no part of this log (the first is line {first})"
+            one = f"1 line was skipped, it is no part of this log (line {first})"
+            self._collector.warn(one if self._skipped == 1 else some)
         for note in self._stamps.notes:
             self._collector.warn(note)
 

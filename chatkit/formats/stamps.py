@@ -112,8 +112,8 @@ class Stamps:
         return int(match[1]) + _fraction(match[2])
 
     def _assume(self, what: str) -> None:
-        known = f"the {what} is taken from a date in the file" if self._known else "they are shown as of 1970"
-        self._notes[f"the times name no {what} and no zone: {known}, and are taken for UTC"] = None
+        known = f"the {what} is taken from a date in the file" if self._known else f"the {what} is shown as of 1970"
+        self._notes[f"the times name no {what} and no zone: {known}, the zone is taken for UTC"] = None
 
 
 def clf(text: str) -> float | None:

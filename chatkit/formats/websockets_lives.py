@@ -222,7 +222,7 @@ class Lives:
         if self._guessed:
             self._collector.warn(
                 f"the log names no connections and several were open at once: {self._guessed:,} lines were given to "
-                "the one that fits by its state or was last active (%(websocket.id)s in the program's log format names them)"
+                "the one that fits by its state or was last active (put websocket.id into the program's log format)"
             )
         if self._echoes:
             self._collector.warn(

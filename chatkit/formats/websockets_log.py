@@ -37,18 +37,21 @@ _OLD = r"(?:(?P<side>client|server) )?"
 _SHAPES: dict[str, re.Pattern[str]] = {
     name: re.compile(_FRONT + _OLD + shape)
     for name, shape in {
-        "state": r"(?:= connection is|- state =) (?P<state>CONNECTING|OPEN|CLOSING|CLOSED)(?:, code = (?P<code>\d{1,5}), reason = (?P<reason>.*))?$",
+        "state": r"(?:= connection is|- state =) (?P<state>CONNECTING|OPEN|CLOSING|CLOSED)"
+        r"(?:, code = (?P<code>\d{1,5}), reason = (?P<reason>.*))?$",
         "request": r"(?P<mark>[<>]) (?P<method>[A-Z]{3,10}) (?P<target>\S+) HTTP/1\.\d$",
         "response": r"(?P<mark>[<>]) HTTP/1\.\d (?P<status>\d{3})(?: (?P<reason>.*))?$",
         "headers": r"(?P<mark>[<>]) Headers\(\[?(?P<headers>.*)\]?\)$",
         "frame": r"(?P<mark>[<>]) (?P<opcode>TEXT|BINARY|CONT|PING|PONG|CLOSE) (?P<data>.*) "
         r"\[(?:(?P<type>text|binary), )?(?P<size>\d{1,12}) bytes?(?P<more>, continued)?\]$",
-        "old": r"(?P<mark>[<>]) Frame\(fin=(?P<fin>True|False), opcode=(?:<?Opcode\.?)?(?P<opcode>\w+)(?:: (?P<number>\d+)>)?, data=(?P<data>b(?:'.*'|\".*\")), rsv1=.*\)$",
+        "old": r"(?P<mark>[<>]) Frame\(fin=(?P<fin>True|False), "
+        r"opcode=(?:<?Opcode\.?)?(?P<opcode>\w+)(?:: (?P<number>\d+)>)?, data=(?P<data>b(?:'.*'|\".*\")), rsv1=.*\)$",
         "eof": r"(?P<mark>[<>]) EOF$",
         "event": r"- event = (?P<event>eof_received|connection_lost|connection_made|data_received)\((?P<detail>.*)\)$",
         "body": r"(?P<mark>[<>]) \[body\] \(\d+ bytes\)$",
         "header": r"(?P<mark>[<>]) (?P<name>[A-Za-z0-9!#$&'*+.^_`|~-]{1,100}): (?P<value>.*)$",
-        "keepalive": r"% (?:sent|received|sending) keepalive (?:ping|pong)$|- received (?:solicited|unsolicited) pong.*$",
+        "keepalive": r"% (?:sent|received|sending) keepalive (?:ping|pong)$"
+        r"|- received (?:solicited|unsolicited) pong.*$",
         "timeout": r"[-!] timed out waiting for (?:keepalive )?pong$",
         "tcp": r"x (?P<how>half-closing|closing|aborting) TCP connection$",
         "trouble": r"! (?P<text>\S.*)$",
@@ -285,7 +288,7 @@ def _literal(text: str) -> str | bytes | None:
 
 def _unescape(match: re.Match[str]) -> str:
     word = match[1]
-    if word[0] in "xuU":
+    if len(word) > 1:
         number = int(word[1:], 16)
         return chr(number) if number < 0x110000 and not 0xD800 <= number < 0xE000 else "\ufffd"
     return _ESCAPES.get(word, match[0])

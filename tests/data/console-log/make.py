@@ -1,5 +1,6 @@
 """Made the Chromium logs beside it: a page that logs the incident's lines, against the lab. Run by hand."""
 
+# ruff: noqa: ASYNC220, S, TID251, PT, SIM105
 from __future__ import annotations
 
 import asyncio
@@ -9,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-
 
 HERE = Path(__file__).parent
 FAKE = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZGEiLCJleHAiOjE3OTU0NTMzMjV9.ZmFrZS1zaWduYXR1cmU"
