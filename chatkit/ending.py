@@ -291,7 +291,8 @@ def _summarise_one(trace: Trace, code: int, places: NDArray[np.int64], events: l
     opaque = opened is None and bool(_IS_OPAQUE[kinds].any())
     frames = opaque or bool(_IS_COUNTED[kinds].any())
     # Frames, or the end of a life, without an opening: the evidence begins in the middle.
-    told = frames or _first(events, EndReported) is not None
+    refused = answered is not None and answered.status != 101
+    told = frames or (not refused and _first(events, EndReported) is not None)
     lived = opened is not None or (told and _first(events, AttemptFailed) is None)
     ending = _ending(trace, places, events, opened, lived=lived, hidden=_hidden(trace, places, "close-code", opaque))
     pings = _hidden(trace, places, "pings", opaque)

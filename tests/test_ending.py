@@ -255,6 +255,17 @@ def test_connections_stand_in_the_order_of_their_first_events() -> None:
     assert [connection.id for connection in trace.connections] == ["laptop/7", "1"]
 
 
+def test_an_end_that_is_only_told() -> None:
+    """It was open once, though the evidence has no opening; a refusal and a failed attempt were not."""
+    (connection,) = story((1.0, EndReported, {"code": 1006, "source": "browser"})).connections
+    assert (connection.state, connection.opened_at) == ("ended", None)
+    assert str(connection.ending) == "ended without a close frame: 1006 (browser)"
+    answer = (0.5, UpgradeAnswered, {"status": 403, "reason": "", "headers": []})
+    assert story(answer, (1.0, EndReported, {"code": 1006})).connections[0].state == "refused"
+    failed = (0.5, AttemptFailed, {"stage": "tcp", "error": "x"})
+    assert story(failed, (1.0, EndReported, {"code": 1006})).connections[0].state == "refused"
+
+
 @pytest.mark.parametrize("prefix", ["", "laptop/"])
 def test_ids_are_compared_as_numbers(prefix: str) -> None:
     """Event 10 comes after event 9."""

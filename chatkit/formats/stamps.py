@@ -89,8 +89,9 @@ class Stamps:
     def _yearless(self, month: int, day: int, clock: list[str], fraction: str | None) -> float | None:
         near = self._near if self._near is not None else 0.0
         middle = datetime.fromtimestamp(near, UTC).year
-        # 1972: the first year of Unix time that has a 29 February.
-        years = range(max(1970, middle - 4), middle + 5)
+        # A 29 February is in one year of four, and in 1972 first.
+        reach = 4 if (month, day) == (2, 29) else 1
+        years = range(max(1970, middle - reach), middle + reach + 1)
         found = [wall for year in years if (wall := _wall(year, month, day, clock, fraction)) is not None]
         if not found:
             return None

@@ -6,7 +6,12 @@ import re
 
 from chatkit.formats.loglines import Line, shown
 
-_CHAIN = ("Traceback (most recent call last)", "Exception Group Traceback", "The above exception was", "During handling of the above")
+_CHAIN = (
+    "Traceback (most recent call last)",
+    "Exception Group Traceback",
+    "The above exception was",
+    "During handling of the above",
+)
 _RAISED = re.compile(r"[A-Za-z_][\w.]{0,200}(?:: .*)?$")
 _IN_GROUP = re.compile(r"[ |]*\| {1,8}([A-Za-z_][\w.]{0,200}(?:Error|Exception|Exit|Interrupt|Closed\w*): .*)$")
 

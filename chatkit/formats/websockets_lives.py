@@ -44,7 +44,13 @@ class Life:
         self.pings: dict[bool, dict[bytes, float]] = {True: {}, False: {}}
         self.closing: set[bool] = set()
         """Directions of close frames; true is client to server."""
-        self.opened = False
+        self.opened = self.done = False
+        """Done: nothing but the word ``CLOSED`` is still to come, which not every server writes."""
+
+    @property
+    def refused(self) -> bool:
+        """Whether the upgrade failed."""
+        return "failed" in self.told
 
     @property
     def id(self) -> str:
@@ -75,6 +81,7 @@ class Lives:
         self._keys: dict[str, str] = {}
         self._key, self._named = "", False
         self._ids = itertools.count(1)
+        self._openings = self._closings = 0
         self._guessed = self._echoes = self._unsided = 0
         self.retries = 0
         self.side: str | None = None
@@ -93,11 +100,9 @@ class Lives:
         if state == _CONNECTING:
             self._new(_CONNECTING)
         elif state == _OPEN:
-            life = self._pick(lambda one: one.state == _CONNECTING and one.response is not None, may_open=True)
-            life.state = _OPEN
-            self._open(wall, life)
+            self._opened(wall)
         elif state == _CLOSING:
-            self._pick(lambda one: one.state == _OPEN and bool(one.closing), last=True).state = _CLOSING
+            self._pick(lambda one: one.state == _OPEN and bool(one.closing)).state = _CLOSING
         else:
             self._closed(wall, code)
 
@@ -153,8 +158,8 @@ class Lives:
     def close(self, wall: float, mark: str, code: int | None, reason: str) -> None:
         """A close frame: an answer belongs to whoever asked."""
         self._flush()
-        waits = [one for one in self._mine() if one.closing and one.sent(mark) not in one.closing]
-        life = waits[0] if waits else self._alive(mark)
+        waits = [one for one in self._mine() if one.closing and one.sent(mark) not in one.closing and not one.done]
+        life = waits[0] if waits else self._alive(mark, closing=True)
         self._touch(life)
         sent = life.sent(mark)
         life.closing.add(sent)
@@ -169,6 +174,8 @@ class Lives:
         self._touch(life)
         if life.opened and not life.closing:
             self._report(wall, life, None, "client" if life.sent(mark) else "server")
+        life.done = life.refused or len(life.closing) == 2
+        self._forget()
 
     def leaving(self, wall: float) -> None:
         """``x closing TCP connection``: we go; a log without states has no other word for the end."""
@@ -204,7 +211,7 @@ class Lives:
     def active(self) -> Life | None:
         """The connection that a remark is about: the only open one, or the last active."""
         self._flush()
-        mine = [one for one in self._mine() if one.state != _CLOSED]
+        mine = [one for one in self._mine() if one.state != _CLOSED and not one.done]
         if len(mine) > 1 and not self._named:
             self._guessed += 1
         return self._last if self._last in mine else (mine[-1] if mine else self._latest.get(self._key))
@@ -212,7 +219,10 @@ class Lives:
     def latest(self) -> Life | None:
         """The connection that was last spoken of, whether it lives or not."""
         self._flush()
-        return self._latest.get(self._key)
+        latest = self._latest.get(self._key)
+        if not self._named and any(one is not latest and one.opened and not one.done for one in self._mine()):
+            self._guessed += 1
+        return latest
 
     def finish(self, *, timed: bool) -> None:
         """After the last line: what is half read is told, and what was guessed."""
@@ -228,6 +238,11 @@ class Lives:
             self._collector.warn(
                 f"the file holds the logs of both ends: {self._echoes:,} connections that the client's lines tell "
                 "were not read once more from the server's lines"
+            )
+        if self._openings and not self._closings:
+            self._collector.warn(
+                "the log never says “connection is CLOSED” (uvicorn's use of the library does not): a connection without "
+                "an end here may have ended all the same"
             )
         if self._unsided:
             self._collector.warn("the log does not say whose it is: it is taken for the client's")
@@ -251,18 +266,19 @@ class Lives:
     def _touch(self, life: Life) -> None:
         self._last = self._latest[self._key] = life
 
-    def _pick(self, fits: Callable[[Life], bool], *, last: bool = False, may_open: bool = False) -> Life:
-        found = [one for one in self._mine() if fits(one)]
-        if found:
-            life = found[-1] if last else found[0]
-        else:
-            life = next((one for one in reversed(self._mine())), None) or self._new(_OPEN)
+    def _pick(self, fits: Callable[[Life], bool]) -> Life:
+        """The last that fits, else the last of all."""
+        mine = self._mine()
+        life = next((one for one in reversed(mine) if fits(one)), mine[-1] if mine else None) or self._new(_OPEN)
         self._touch(life)
         return life
 
-    def _alive(self, mark: str) -> Life:
+    def _alive(self, mark: str, *, closing: bool = False) -> Life:
         """The open connection that a frame belongs to; a log that begins in the middle has one already."""
-        alive = [one for one in self._mine() if one.state in (_OPEN, _CLOSING) or one.opened]
+        alive = [one for one in self._mine() if one.opened and not one.done]
+        if closing:
+            # Nobody sends two close frames.
+            alive = [one for one in alive if one.sent(mark) not in one.closing] or alive
         if not alive:
             alive = [self._new(_OPEN)]
             alive[0].opened = True
@@ -279,10 +295,11 @@ class Lives:
     def _leaving(self, *, ended: bool = False) -> Life | None:
         """The connection that is about to end."""
         mine = self._mine()
-        closing = [one for one in mine if one.state == _CLOSING or len(one.closing) == 2]
+        closing = [one for one in mine if one.done] if ended else []
+        closing = closing or [one for one in mine if not one.done and (one.state == _CLOSING or len(one.closing) == 2)]
         if closing:
             return closing[0]
-        alive = [one for one in mine if one.state != _CLOSED]
+        alive = [one for one in mine if one.state != _CLOSED and not one.done]
         latest = self._latest.get(self._key)
         if latest in alive or (ended and latest is not None):
             return latest
@@ -345,6 +362,8 @@ class Lives:
             return
         life.opened = True
         life.state = _OPEN
+        self._openings += 1
+        self._touch(life)
         fields = {name.lower(): value for name, value in (life.response[3] if life.response else [])}
         life.add(
             self._collector,
@@ -354,9 +373,28 @@ class Lives:
             subprotocol=fields.get("sec-websocket-protocol"),
         )
 
+    def _opened(self, wall: float) -> None:
+        """``= connection is OPEN``; the head before it, where the log has one, has told it already."""
+        mine, latest = self._mine(), self._latest.get(self._key)
+        if latest is not None and latest in mine and latest.opened:
+            return
+        waits = [one for one in mine if not one.opened and one.request is None and not one.refused]
+        life = waits[0] if waits else self._new(_CONNECTING)
+        self._touch(life)
+        self._open(wall, life)
+
+    def _forget(self) -> None:
+        """Of those that are done, the last are kept for the word that may still come."""
+        mine = self._mine()
+        done = [one for one in mine if one.done]
+        if len(done) > 20:
+            mine.remove(done[0])
+
     def _closed(self, wall: float, code: int | None) -> None:
-        life = self._leaving()
-        if life is None:
+        self._closings += 1
+        mine = self._mine()
+        life = self._leaving(ended=True)
+        if life is None or life not in mine:
             return
         if life.opened and not life.closing:
             self._report(wall, life, code, None)
@@ -365,7 +403,7 @@ class Lives:
             life.add(self._collector, wall, AttemptFailed, stage="upgrade", error="ended before an answer came")
         life.state = _CLOSED
         self._touch(life)
-        self._mine().remove(life)
+        mine.remove(life)
 
     def _report(self, wall: float, life: Life, code: int | None, by: str | None) -> None:
         """An end without a close frame, once."""

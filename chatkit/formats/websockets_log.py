@@ -58,8 +58,8 @@ _SHAPES: dict[str, re.Pattern[str]] = {
         "retry": r"connect failed; reconnecting in (?P<delay>\d{1,7}(?:\.\d{1,6})?) seconds: (?P<text>.*)$",
         "failed": r"(?P<text>connection handler failed|opening handshake failed|parser failed|data transfer failed|"
         r"unexpected internal error|keepalive ping failed|unexpected exception in connection handler|"
-        r"Error in connection handler|Error in data transfer)$",
-        "news": r"(?P<text>server listening on .{1,200}|server closing|server closed|"
+        r"Exception in ASGI application|Error in connection handler|Error in data transfer)$",
+        "news": r"(?P<text>server listening on .{1,200}|server closing|server closed|Started server process \[\d+\]|Shutting down|"
         r"connection (?:open|closed|rejected \(\d{3} [\w -]*\)))$",
     }.items()
 }  # fmt: skip
@@ -187,9 +187,11 @@ class _Reader:
         return True
 
     def _news(self, line: Line, match: re.Match[str]) -> bool:
-        what = {"server listening": "start", "server closing": "stop"}
+        what = {"server listening": "start", "Started": "start", "server closing": "stop", "Shutting": "stop"}
         found = next((word for text, word in what.items() if match["text"].startswith(text)), None)
-        return self._log(line, None, found, match["text"]) if found else True
+        if found:
+            self._collector.add(line.wall, Logged, by="server", what=found, text=shown(match["text"]))
+        return True
 
     def _retry(self, line: Line, match: re.Match[str]) -> bool:
         life = self._lives.failed(line.wall, match["text"])

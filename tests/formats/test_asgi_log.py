@@ -9,7 +9,9 @@ from chatkit.formats import Options, gunicorn_log, uvicorn_log
 from chatkit.formats.source import Source
 from chatkit.trace import Trace
 
-ACCEPTED = 'INFO:     127.0.0.1:{} - "WebSocket /api/ws/chat/echo?token=abcdefgh" [accepted]\nINFO:     connection open\n'
+ACCEPTED = (
+    'INFO:     127.0.0.1:{} - "WebSocket /api/ws/chat/echo?token=abcdefgh" [accepted]\nINFO:     connection open\n'
+)
 CLOSED = "INFO:     connection closed\n"
 
 
@@ -53,7 +55,9 @@ def test_a_refused_one_is_closed_too() -> None:
 
 def test_a_log_that_never_tells_of_ends() -> None:
     """Then a process's end is no connection's end."""
-    trace = read("INFO:     Started server process [7]\n" + ACCEPTED.format(1) + "INFO:     Finished server process [7]\n")
+    trace = read(
+        "INFO:     Started server process [7]\n" + ACCEPTED.format(1) + "INFO:     Finished server process [7]\n"
+    )
     assert not any(isinstance(event, EndReported) for event in trace)
     assert [event.connection for event in trace if isinstance(event, Logged) and event.what == "exit"] == [None, "1"]
     assert any("never says" in warning for warning in trace.warnings)
@@ -89,7 +93,9 @@ def test_facts_of_the_server(line: str, what: str) -> None:
 
 def test_requests_beside() -> None:
     """Health as such; how long they took is not told, and that is said."""
-    trace = read('INFO:     h:1 - "HEAD /health HTTP/1.1" 405 Method Not Allowed\nINFO:     h:1 - "GET /api/bots/7 HTTP/1.1" 403 Forbidden\n')
+    trace = read(
+        'INFO:     h:1 - "HEAD /health HTTP/1.1" 405 Method Not Allowed\nINFO:     h:1 - "GET /api/bots/7 HTTP/1.1" 403 Forbidden\n'
+    )
     assert [(event.method, event.status) for event in trace if isinstance(event, HealthChecked)] == [("HEAD", 405)]
     assert [(event.purpose, event.status) for event in trace if isinstance(event, HttpAnswered)] == [("bot", 403)]
     assert any("0 s stands for it" in warning for warning in trace.warnings)

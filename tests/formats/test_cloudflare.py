@@ -12,7 +12,12 @@ from chatkit.formats.source import Source
 from chatkit.trace import Trace
 
 BEGAN = 1795521600
-RECORD = {"ClientRequestHost": "h", "ClientRequestPath": "/ws", "ConnectionCloseReason": "none", "ConnectionCloseSource": "me"}
+RECORD = {
+    "ClientRequestHost": "h",
+    "ClientRequestPath": "/ws",
+    "ConnectionCloseReason": "none",
+    "ConnectionCloseSource": "me",
+}
 
 
 def read(*records: object) -> Trace:

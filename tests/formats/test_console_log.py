@@ -31,7 +31,10 @@ def read(text: str, patterns: bytes | None = None) -> Trace:
     return console_log.read(Source.of(text.encode("utf-8", "surrogatepass")), Options(patterns=patterns))
 
 
-@pytest.mark.parametrize("front", ["", "✅ ", "🔌📨  ", "chat.js:42 ⚠️ ", "http://localhost:3000/a/chat.js?v=1:42:7 ", "[log] ", "(anonymous):1 "])
+@pytest.mark.parametrize(
+    "front",
+    ["", "✅ ", "🔌📨  ", "chat.js:42 ⚠️ ", "http://localhost:3000/a/chat.js?v=1:42:7 ", "[log] ", "(anonymous):1 "],
+)
 def test_whatever_stands_before_the_message(front: str) -> None:
     """Emoji, the place, a label."""
     trace = read(front + "Chat WebSocket disconnected: 4001 - token expired\n")
@@ -69,7 +72,12 @@ def test_the_browsers_words_on_a_live_connection() -> None:
 
 def test_sending_and_sent_are_one_message() -> None:
     """Where the text is the same; what was never announced counts too."""
-    lines = ["Sending WebSocket message: {}", "WebSocket message sent: {}", "WebSocket message sent: {}", "Sending WebSocket message: []"]
+    lines = [
+        "Sending WebSocket message: {}",
+        "WebSocket message sent: {}",
+        "WebSocket message sent: {}",
+        "Sending WebSocket message: []",
+    ]
     trace = read(UP + "".join(f"a.js:1 {line}\n" for line in lines))
     assert [event.text for event in trace if isinstance(event, FrameSent)] == ["{}", "{}", "[]"]
     assert not {"sent", "frames", "payloads"} & set(trace.not_visible)
@@ -104,7 +112,11 @@ def test_a_message_that_is_never_closed() -> None:
 @pytest.mark.parametrize(
     ("line", "kind", "fields"),
     [
-        ("HEAD http://h/health 405 (Method Not Allowed)", HealthChecked, {"method": "HEAD", "status": 405, "healthy": False}),
+        (
+            "HEAD http://h/health 405 (Method Not Allowed)",
+            HealthChecked,
+            {"method": "HEAD", "status": 405, "healthy": False},
+        ),
         ("Health check failed: 503", HealthChecked, {"status": 503, "healthy": False}),
         ("GET http://h/api/bots/7 401 (Unauthorized)", HttpAnswered, {"purpose": "bot", "status": 401}),
         ("POST http://h/api/auth/login net::ERR_CONNECTION_REFUSED", HttpFailed, {"purpose": "login"}),
@@ -122,7 +134,10 @@ def test_other_facts(line: str, kind: type, fields: dict[str, object]) -> None:
 def test_the_place_says_what_could_not_be_loaded() -> None:
     """In DevTools' file, before the line's number; in stderr, as the source."""
     words = "Failed to load resource: the server responded with a status of 405 (Method Not Allowed)"
-    for text in (f"health:1 {words}\n", f'[1:1:0301/000000.1:ERROR:CONSOLE(0)] "{words}", source: http://h:8000/health (0)\n'):
+    for text in (
+        f"health:1 {words}\n",
+        f'[1:1:0301/000000.1:ERROR:CONSOLE(0)] "{words}", source: http://h:8000/health (0)\n',
+    ):
         (checked,) = read(text)
         assert isinstance(checked, HealthChecked)
         assert checked.status == 405

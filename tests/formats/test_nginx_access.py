@@ -29,7 +29,15 @@ def read(text: str) -> Trace:
 
 
 @pytest.mark.parametrize(
-    "rest", [" 60.004", " 60.004 ", ' "-" 60.004', " rt=60.004 urt=1.000", ' request_time="60.004" x', " duration=60.004 0.001"]
+    "rest",
+    [
+        " 60.004",
+        " 60.004 ",
+        ' "-" 60.004',
+        " rt=60.004 urt=1.000",
+        ' request_time="60.004" x',
+        " duration=60.004 0.001",
+    ],
 )
 def test_how_long_a_life_was(rest: str) -> None:
     """The last number, or the one with a name."""
@@ -61,7 +69,10 @@ def test_refused_upgrades(status: int, answered: int | None) -> None:
 
 def test_requests_beside() -> None:
     """With the time that they took."""
-    trace = read(LINE.replace("GET /ws", "HEAD /health").format(405, " 0.250") + LINE.replace("/ws", "/api/bots/1").format(200, " 1.500"))
+    trace = read(
+        LINE.replace("GET /ws", "HEAD /health").format(405, " 0.250")
+        + LINE.replace("/ws", "/api/bots/1").format(200, " 1.500")
+    )
     assert [(event.status, event.seconds) for event in trace if isinstance(event, HealthChecked)] == [(405, 0.25)]
     assert [(event.purpose, event.seconds) for event in trace if isinstance(event, HttpAnswered)] == [("bot", 1.5)]
 
@@ -69,7 +80,12 @@ def test_requests_beside() -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"time_iso8601": "2026-11-24T13:00:10+01:00", "request_method": "GET", "request_uri": "/x", "http_upgrade": "websocket"},
+        {
+            "time_iso8601": "2026-11-24T13:00:10+01:00",
+            "request_method": "GET",
+            "request_uri": "/x",
+            "http_upgrade": "websocket",
+        },
         {"time_local": "24/Nov/2026:13:00:10 +0100", "request": "GET /x HTTP/1.1"},
         {"msec": "1795521610.000", "request": "GET /x HTTP/1.1"},
         {"@timestamp": 1795521610000, "method": "GET", "uri": "/x"},
@@ -84,7 +100,9 @@ def test_json_lines(fields: dict[str, object]) -> None:
         assert (trace.duration, trace.epoch) == (60.0, 1795521550.0)
 
 
-@pytest.mark.parametrize("change", [{"status": "x"}, {"status": 1e9}, {"method": 3}, {"time": "soon"}, {"uri": None}, {"status": None}])
+@pytest.mark.parametrize(
+    "change", [{"status": "x"}, {"status": 1e9}, {"method": 3}, {"time": "soon"}, {"uri": None}, {"status": None}]
+)
 def test_json_lines_that_are_none(change: dict[str, object]) -> None:
     """Skipped; alone, refused."""
     fields = {"time": "2026-11-24T12:00:00Z", "method": "GET", "uri": "/x", "status": 200, "request_time": 1} | change

@@ -31,7 +31,11 @@ def line(text: str, number: int = 1, level: str = "error", path: str = "/api/ws/
         ("upstream prematurely closed connection", "upstream-closed", "server"),
         ("recv() failed (104: Connection reset by peer)", "connection-reset", None),
         ("send() failed (32: Broken pipe)", "connection-reset", None),
-        ("epoll_wait() reported that client prematurely closed connection, so upstream connection is closed too", "client-closed", "client"),
+        (
+            "epoll_wait() reported that client prematurely closed connection, so upstream connection is closed too",
+            "client-closed",
+            "client",
+        ),
     ],
 )
 def test_an_open_connection_that_ended(text: str, what: str, by: str | None) -> None:
@@ -51,7 +55,10 @@ def test_an_open_connection_that_ended(text: str, what: str, by: str | None) -> 
         ("connect() failed (111: Connection refused) while connecting to upstream", "upstream-refused"),
         ("connect() failed (113: No route to host) while connecting to upstream", "upstream-unreachable"),
         ("no live upstreams while connecting to upstream", "upstream-none"),
-        ("upstream timed out (110: Connection timed out) while reading response header from upstream", "upstream-timeout"),
+        (
+            "upstream timed out (110: Connection timed out) while reading response header from upstream",
+            "upstream-timeout",
+        ),
         ("recv() failed (104: Connection reset by peer) while reading response header from upstream", "upstream-reset"),
         ('limiting connections by zone "chat"', "connection-limit"),
     ],
@@ -68,7 +75,9 @@ def test_an_upgrade_that_failed(text: str, what: str) -> None:
 
 def test_numbers_join_lines() -> None:
     """Of one worker; a new master counts anew."""
-    text = line("upstream sent no valid HTTP/1.0 header", 5, "warn") + line(f"upstream timed out (110: x) {UPGRADED}", 5)
+    text = line("upstream sent no valid HTTP/1.0 header", 5, "warn") + line(
+        f"upstream timed out (110: x) {UPGRADED}", 5
+    )
     text += line(f"upstream timed out (110: x) {UPGRADED}", 5).replace("8#8", "9#9")
     assert [event.connection for event in read(text) if isinstance(event, EndReported)] == ["1", "2"]
 
@@ -100,7 +109,9 @@ def test_facts_of_the_proxy_itself(text: str, what: str) -> None:
 def test_a_log_without_level_info_says_what_it_lacks() -> None:
     """An idle time-out would not stand in it."""
     assert any("level info" in warning for warning in read(line(f"recv() failed (104: x) {UPGRADED}")).warnings)
-    assert not any("no line of level info" in w for w in read(line(f"upstream timed out {UPGRADED}", level="info")).warnings)
+    assert not any(
+        "no line of level info" in w for w in read(line(f"upstream timed out {UPGRADED}", level="info")).warnings
+    )
 
 
 def test_a_line_that_is_cut() -> None:

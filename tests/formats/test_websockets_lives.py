@@ -51,7 +51,9 @@ def test_an_end_belongs_to_who_is_closing() -> None:
 def test_an_id_in_front_decides() -> None:
     """No guess, no warning."""
     one, two = (f"{letter * 8}-0000-4000-8000-{letter * 12} " for letter in "ab")
-    trace = read(opening("a", one) + opening("b", two) + f"{one}< TEXT 'x' [1 byte]\n{one}< EOF\n{one}= connection is CLOSED\n")
+    trace = read(
+        opening("a", one) + opening("b", two) + f"{one}< TEXT 'x' [1 byte]\n{one}< EOF\n{one}= connection is CLOSED\n"
+    )
     assert [connection.state for connection in trace.connections] == ["ended", "open"]
     assert [event.connection for event in trace if isinstance(event, FrameReceived)] == ["1"]
     assert not any("given to" in warning for warning in trace.warnings)
@@ -75,3 +77,20 @@ def test_a_connection_that_ended_before_an_answer() -> None:
     assert connection.state == "refused"
     assert connection.ending is not None
     assert str(connection.ending) == "failed at upgrade, ended before an answer came"
+
+
+def test_a_server_that_never_says_closed() -> None:
+    """uvicorn's newer implementation: what is refused or closed takes no more frames."""
+    refused = "= connection is CONNECTING\n< GET /no HTTP/1.1\n> HTTP/1.1 403 Forbidden\n> EOF\n"
+    lives = opening("a").translate(str.maketrans("<>", "><"))
+    bye = "< CLOSE 1000 (OK) [2 bytes]\n> CLOSE 1000 (OK) [2 bytes]\n= connection is CLOSING\n> EOF\n"
+    trace = read(refused + lives + "> TEXT 'x' [1 byte]\n" + bye + lives + "> TEXT 'y' [1 byte]\n")
+    assert [connection.state for connection in trace.connections] == ["refused", "ended", "open"]
+    assert [event.connection for event in trace if isinstance(event, FrameReceived)] == ["2", "3"]
+    assert not any("given to" in warning for warning in trace.warnings)
+
+
+def test_nobody_sends_two_close_frames() -> None:
+    """A server that stops closes all its connections, one after the other."""
+    trace = read(opening("a") + opening("b") + "< CLOSE 1012 (service restart) [2 bytes]\n" * 2)
+    assert [connection.ending.close_code for connection in trace.connections if connection.ending] == [1012, 1012]

@@ -45,7 +45,9 @@ def test_credentials_in_headers_go() -> None:
     assert b"abcdefghijklmnop" not in b"".join(trace.rows)
 
 
-@pytest.mark.parametrize("front", ["", "DEBUG:websockets.client:", "12:00:00.100 D ", "2026-11-24 12:00:00,100 [7] (Thread-1) "])
+@pytest.mark.parametrize(
+    "front", ["", "DEBUG:websockets.client:", "12:00:00.100 D ", "2026-11-24 12:00:00,100 [7] (Thread-1) "]
+)
 def test_whatever_stands_in_front(front: str) -> None:
     """The same story."""
     text = OPENING + "> PING 61 62 [binary, 2 bytes]\n< PONG 61 62 [binary, 2 bytes]\n> CLOSE 1000 (OK) bye [5 bytes]\n"
@@ -95,7 +97,11 @@ def test_close_frames(data: str, code: int | None, reason: str) -> None:
 
 @pytest.mark.parametrize(
     ("lines", "by"),
-    [("< EOF\n> EOF\n= connection is CLOSED\n", "server"), ("> EOF\n= connection is CLOSED\n", "client"), ("= connection is CLOSED\n", None)],
+    [
+        ("< EOF\n> EOF\n= connection is CLOSED\n", "server"),
+        ("> EOF\n= connection is CLOSED\n", "client"),
+        ("= connection is CLOSED\n", None),
+    ],
 )
 def test_an_end_without_a_close_frame(lines: str, by: str | None) -> None:
     """Who went first where the log says; FIN and RST look alike."""
@@ -124,7 +130,9 @@ def test_a_log_that_begins_in_the_middle() -> None:
 
 def test_retries_of_the_reconnecting_client() -> None:
     """Refused upgrades are told once; refused TCP connections leave no other line."""
-    refused = OPENING.replace("101 Switching Protocols", "503 Service Unavailable").replace("= connection is OPEN\n", "")
+    refused = OPENING.replace("101 Switching Protocols", "503 Service Unavailable").replace(
+        "= connection is OPEN\n", ""
+    )
     trace = read(
         refused
         + "connect failed; reconnecting in 2.9 seconds: websockets.exceptions.InvalidStatus: server rejected\n"
@@ -132,7 +140,10 @@ def test_retries_of_the_reconnecting_client() -> None:
     )
     failed = [event for event in trace if isinstance(event, AttemptFailed)]
     retries = [event for event in trace if isinstance(event, RetryScheduled)]
-    assert [(event.connection, event.stage, event.status) for event in failed] == [("1", "upgrade", 503), ("2", "tcp", None)]
+    assert [(event.connection, event.stage, event.status) for event in failed] == [
+        ("1", "upgrade", 503),
+        ("2", "tcp", None),
+    ]
     assert [(event.connection, event.delay) for event in retries] == [("1", 2.9), ("2", 4.6)]
 
 
