@@ -241,8 +241,8 @@ class Lives:
             )
         if self._openings and not self._closings:
             self._collector.warn(
-                "the log never says “connection is CLOSED” (uvicorn's use of the library does not): a connection without "
-                "an end here may have ended all the same"
+                "the log never says “connection is CLOSED” (uvicorn's use of the library does not): a connection "
+                "without an end here may have ended all the same"
             )
         if self._unsided:
             self._collector.warn("the log does not say whose it is: it is taken for the client's")

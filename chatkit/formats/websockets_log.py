@@ -45,7 +45,8 @@ _SHAPES: dict[str, re.Pattern[str]] = {
         "frame": r"(?P<mark>[<>]) (?P<opcode>TEXT|BINARY|CONT|PING|PONG|CLOSE) (?P<data>.*) "
         r"\[(?:(?P<type>text|binary), )?(?P<size>\d{1,12}) bytes?(?P<more>, continued)?\]$",
         "old": r"(?P<mark>[<>]) Frame\(fin=(?P<fin>True|False), "
-        r"opcode=(?:<?Opcode\.?)?(?P<opcode>\w+)(?:: (?P<number>\d+)>)?, data=(?P<data>b(?:'.*'|\".*\")), rsv1=.*\)$",
+        r"opcode=(?:<?Opcode\.?)?(?P<opcode>\w+)(?:: (?P<number>\d+)>)?, data=(?P<data>b(?:'.*'|\".*\")), "
+        r"rsv1=(?:True|False), rsv2=(?:True|False), rsv3=(?:True|False)\)$",
         "eof": r"(?P<mark>[<>]) EOF$",
         "event": r"- event = (?P<event>eof_received|connection_lost|connection_made|data_received)\((?P<detail>.*)\)$",
         "body": r"(?P<mark>[<>]) \[body\] \(\d+ bytes\)$",
@@ -59,7 +60,8 @@ _SHAPES: dict[str, re.Pattern[str]] = {
         "failed": r"(?P<text>connection handler failed|opening handshake failed|parser failed|data transfer failed|"
         r"unexpected internal error|keepalive ping failed|unexpected exception in connection handler|"
         r"Exception in ASGI application|Error in connection handler|Error in data transfer)$",
-        "news": r"(?P<text>server listening on .{1,200}|server closing|server closed|Started server process \[\d+\]|Shutting down|"
+        "news": r"(?P<text>server listening on .{1,200}|server closing|server closed|"
+        r"Started server process \[\d+\]|Shutting down|"
         r"connection (?:open|closed|rejected \(\d{3} [\w -]*\)))$",
     }.items()
 }  # fmt: skip

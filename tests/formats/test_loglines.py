@@ -90,7 +90,8 @@ def test_every_file_is_told_by_its_content(path: Path) -> None:
     start = path.read_bytes()[: 1 << 16]
     assert sniff(start) == path.parent.name
     others = [name for name in LOGS if name != path.parent.name and importer(name).sniff(start)]
-    assert others == []
+    # uvicorn's log at level debug is both; the library's lines say more.
+    assert others == (["uvicorn-log"] if path.stem == "uvicorn_debug" else [])
 
 
 @pytest.mark.parametrize("name", LOGS)
@@ -130,6 +131,11 @@ def test_nobody_takes_what_is_none_of_theirs(name: str, start: bytes) -> None:
         b'{"time": "2026-11-24T08:00:00Z", "method": "GET", "uri": "/ws/", "status": 101, "request_time": 1e308}',
         b"= connection is OPEN " + b"x" * 500_000,
         b"> CLOSE 99999 (x) y [" + b"9" * 12 + b" bytes]",
+        b"client > Frame(fin=True, opcode=1, data=b'" + b"', rsv1=" * 100_000,
+        b"> TEXT " * 140_000,
+        b"client > Headers([('" + b"('a', " * 150_000,
+        b'[1:1:0101/000000.1:INFO:CONSOLE:1] "' + b'", source: ' * 90_000,
+        b"changes in " * 90_000,
         b"> TEXT '\\ud800\\U00110000\\x0' [3 bytes]",
     ],
 )
