@@ -102,7 +102,8 @@ class Ending(Struct, frozen=True, kw_only=True):
     """HTTP status of a refused upgrade."""
     opened: bool
     age: float | None
-    """Seconds from open to end; ``None`` when it never opened, or opened before the evidence begins."""
+    """Seconds from open to end; ``None`` when it never opened, opened before the evidence begins, or the evidence has
+    no times."""
     after: str | None = None
     """Our last action before an ending that came within a second of it: ``our ping``, ``our typing message`` …"""
     after_seconds: float | None = None
@@ -395,7 +396,8 @@ def _ending(
     order = {event.id: n for n, event in enumerate(events)}
     first = min(shown, key=lambda event: order[event.id])
     between = sent is None and received is None and _between(trace, events)
-    after, seconds = _aftermath(trace, places, first) if lived else (None, None)
+    timed = "timing" not in trace.not_visible
+    after, seconds = _aftermath(trace, places, first) if lived and timed else (None, None)
     tcp = _first(events, TcpConnected)
     began = opened.at if opened is not None else tcp.at if tcp is not None and lived else None
     return Ending(
@@ -410,7 +412,7 @@ def _ending(
         failed=failed,
         status=answered.status if answered is not None else failed.status if failed is not None else None,
         opened=lived,
-        age=first.at - began if began is not None else None,
+        age=first.at - began if began is not None and timed else None,
         after=after,
         after_seconds=seconds,
         events=tuple(event.id for event in shown),

@@ -77,11 +77,46 @@ async def one(name: str, faults: list[str], ping: bool, seconds: float, down: bo
     (HERE / name).write_text("\n".join(kept or lines) + "\n", "utf-8")
 
 
+async def devtools(name: str, faults: list[str], down: bool = False) -> None:
+    """As DevTools' "Save as" would write what the console of a page shows: place, line, message."""
+    from playwright.async_api import async_playwright
+
+    command = [sys.executable, "-m", "chatkit", "lab"] + [part for fault in faults for part in ("--fault", fault)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    ready = json.loads(process.stdout.readline())
+    lines: list[str] = []
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        page = await browser.new_page()
+
+        def note(message) -> None:
+            place = message.location["url"].partition("?")[0].rpartition("/")[2] or "VM12"
+            lines.append(f"{place}:{message.location['lineNumber'] + 1} {message.text}")
+
+        page.on("console", note)
+        await page.goto(ready["url"] + "/health")
+        if down:
+            process.terminate()
+            process.wait(10)
+        base = ready["url"].removeprefix("http://")
+        script = PAGE % (json.dumps(base), json.dumps(ready["token"]), "true", 2)
+        await page.add_script_tag(content=script)
+        await asyncio.sleep(3)
+        await browser.close()
+    if not down:
+        process.terminate()
+        process.wait(10)
+    (HERE / name).write_text(re.sub(r"eyJ[\w-]+\.[\w-]+\.[\w-]+", FAKE, "\n".join(lines)) + "\n", "utf-8")
+
+
 async def main() -> None:
     await one("healthy.log", [], False, 5)
     await one("early_ping_abort.log", ["early-ping-abort:window=3"], True, 7)
     await one("refused.log", ["auth-rejected"], True, 6)
     await one("server_down.log", [], True, 6, down=True)
+    await devtools("page_early_ping_abort.log", ["early-ping-abort:window=3"])
+    await devtools("page_refused.log", ["auth-rejected"])
+    await devtools("page_server_down.log", [], down=True)
 
 
 if __name__ == "__main__":

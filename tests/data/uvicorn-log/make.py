@@ -247,7 +247,14 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as place:
         for kind in ("auto", "websockets-sansio", "wsproto", "websockets"):
             uvicorn(f"{kind.replace('-', '_')}.log", "--ws", kind, folder=Path(place))
-        uvicorn("../websockets-log/uvicorn_debug.log", "--ws", "websockets-sansio", "--log-level", "debug", folder=Path(place))
+        uvicorn(
+            "../websockets-log/uvicorn_debug.log",
+            "--ws",
+            "websockets-sansio",
+            "--log-level",
+            "debug",
+            folder=Path(place),
+        )
         uvicorn("dated.log", "--ws", "websockets", "--log-config", str(dated(Path(place))), folder=Path(place))
     with tempfile.TemporaryDirectory() as place:
         nginx(Path(place))
