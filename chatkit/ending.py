@@ -102,7 +102,8 @@ class Ending(Struct, frozen=True, kw_only=True):
     """HTTP status of a refused upgrade."""
     opened: bool
     age: float | None
-    """Seconds from open to end; ``None`` when it never opened, or opened before the evidence begins."""
+    """Seconds from open to end; ``None`` when it never opened, opened before the evidence begins, or the evidence has
+    no times."""
     after: str | None = None
     """Our last action before an ending that came within a second of it: ``our ping``, ``our typing message`` …"""
     after_seconds: float | None = None
@@ -300,8 +301,10 @@ def _summarise_one(trace: Trace, code: int, places: NDArray[np.int64], events: l
     established = _first(events, Established)
     opaque = opened is None and bool(_IS_OPAQUE[kinds].any())
     frames = opaque or bool(_IS_COUNTED[kinds].any())
-    # Frames without an opening: the evidence begins in the middle.
-    lived = opened is not None or (frames and _first(events, AttemptFailed) is None)
+    # Frames, or the end of a life, without an opening: the evidence begins in the middle.
+    refused = answered is not None and answered.status != 101
+    told = frames or (not refused and _first(events, EndReported) is not None)
+    lived = opened is not None or (told and _first(events, AttemptFailed) is None)
     ending = _ending(trace, places, events, opened, lived=lived, hidden=_hidden(trace, places, "close-code", opaque))
     pings = _hidden(trace, places, "pings", opaque)
     counts = _counts(trace, places)
@@ -405,7 +408,7 @@ def _ending(
     order = {event.id: n for n, event in enumerate(events)}
     first = min(shown, key=lambda event: order[event.id])
     between = sent is None and received is None and _between(trace, events)
-    timed = not (isinstance(first, EndReported) and not first.timed)
+    timed = "timing" not in trace.not_visible and not (isinstance(first, EndReported) and not first.timed)
     after, seconds = _aftermath(trace, places, first) if lived and timed else (None, None)
     tcp = _first(events, TcpConnected)
     began = opened.at if opened is not None else tcp.at if tcp is not None and lived else None
@@ -421,7 +424,7 @@ def _ending(
         failed=failed,
         status=answered.status if answered is not None else failed.status if failed is not None else None,
         opened=lived,
-        age=first.at - began if began is not None else None,
+        age=first.at - began if began is not None and timed else None,
         after=after,
         after_seconds=seconds,
         events=tuple(event.id for event in shown),

@@ -30,7 +30,7 @@ from chatkit.events import (
     UpgradeAnswered,
 )
 from chatkit.profile import Types
-from chatkit.trace import Origin, Trace, Vantage
+from chatkit.trace import Header, Origin, Trace, Vantage
 from stories import events, header, story, text
 
 Fact = tuple[float, type, dict[str, Any]]
@@ -254,6 +254,24 @@ def test_connections_stand_in_the_order_of_their_first_events() -> None:
     )
     trace = Trace.of([*early, *late], header())
     assert [connection.id for connection in trace.connections] == ["laptop/7", "1"]
+
+
+def test_an_end_that_is_only_told() -> None:
+    """It was open once, though the evidence has no opening; a refusal and a failed attempt were not."""
+    (connection,) = story((1.0, EndReported, {"code": 1006, "source": "browser"})).connections
+    assert (connection.state, connection.opened_at) == ("ended", None)
+    assert str(connection.ending) == "ended without a close frame: 1006 (browser)"
+    answer = (0.5, UpgradeAnswered, {"status": 403, "reason": "", "headers": []})
+    assert story(answer, (1.0, EndReported, {"code": 1006})).connections[0].state == "refused"
+    failed = (0.5, AttemptFailed, {"stage": "tcp", "error": "x"})
+    assert story(failed, (1.0, EndReported, {"code": 1006})).connections[0].state == "refused"
+
+
+def test_evidence_without_times_tells_no_age() -> None:
+    """Everything in it stands at one moment; nothing is said to have followed at once."""
+    facts = events((0.0, Opened), (0.0, FrameSent, text("ping")), (0.0, EndReported, {"code": 1006}))
+    ending = Trace.of(facts, Header(origin=header().origin, epoch=0.0, not_visible=("timing",))).connections[0].ending
+    assert (ending.age, ending.after, str(ending)) == (None, None, "ended without a close frame: 1006")
 
 
 @pytest.mark.parametrize("prefix", ["", "laptop/"])

@@ -23,6 +23,13 @@ IMPORTERS: dict[str, str] = {
     "har": "har",
     "netlog": "netlog",
     "mitmproxy": "flows",
+    "cloudflare": "cloudflare",
+    "websockets-log": "websockets_log",
+    "console-log": "console_log",
+    "uvicorn-log": "uvicorn_log",
+    "gunicorn-log": "gunicorn_log",
+    "nginx-error": "nginx_error",
+    "nginx-access": "nginx_access",
 }
 """Name of each format, and the module that reads it; the order is that in which a file is tried."""
 
