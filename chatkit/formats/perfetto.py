@@ -202,7 +202,7 @@ class _Drawing:
 
     def _typing(self, i: int, at: int, key: Key, sent: bool) -> Iterator[dict[str, Any]]:
         data = self._told(i).data
-        if data.is_typing and key not in self._open:
+        if data.is_typing and not self._is_open(key):
             who = "we type" if sent else f"{one_line(data.username or 'somebody', 40)} types"
             yield from self._begin(key, at, "typing", who)
         elif data.is_typing is False:
@@ -211,7 +211,7 @@ class _Drawing:
     def _stream(self, key: Key, at: int, more: bool) -> Iterator[dict[str, Any]]:
         if not more:
             yield from self._end(key, at)
-        elif key not in self._open:
+        elif not self._is_open(key):
             yield from self._begin(key, at, "streaming", "streamed reply")
 
     def _fact(self, i: int, at: int) -> Iterator[dict[str, Any]]:
@@ -252,6 +252,9 @@ class _Drawing:
         number = f"{category} {next(self._numbers)}"
         return {"name": one_line(name, MOST_TEXT), "cat": category, "id": number, "pid": pid, "tid": tid}
 
+    def _is_open(self, key: Key) -> bool:
+        return key[2:] in self._open.get(key[:2], ())
+
     def _begin(self, key: Key, at: int, category: str, name: str) -> Iterator[dict[str, Any]]:
         yield from self._end(key, at, because="begun again")
         span = self._span(category, name, key[0], key[1])
@@ -268,8 +271,8 @@ class _Drawing:
 
     def _pong(self, key: Key, at: int) -> Iterator[dict[str, Any]]:
         """A pong echoes its ping's timestamp; else the oldest ping of the connection is the one."""
-        here = self._open.get(key[:2], {})
-        if key[2:] not in here:
+        if not self._is_open(key):
+            here = self._open.get(key[:2], ())
             key = next(((*key[:2], *other) for other in here if other[0] == key[2]), key)
         yield from self._end(key, at)
 
