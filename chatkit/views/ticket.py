@@ -11,7 +11,7 @@ from chatkit.views import wording
 from chatkit.views.wording import say
 
 if TYPE_CHECKING:
-    from chatkit.diagnosis import Diagnosis, Evidence, RankedCause
+    from chatkit.diagnosis.result import Diagnosis, Evidence, RankedCause
     from chatkit.trace import Trace
 
 BAR = 24
@@ -28,15 +28,20 @@ def text(diagnosis: Diagnosis, trace: Trace | None = None) -> str:
     lines = [wording.headline(diagnosis)]
     told = wording.ending(trace, own[0].connections if own else ()) if diagnosis.verdict == "fault" else None
     lines += [str(told)] if told else []
-    lines += [""] + [_bar(cause) for cause in diagnosis.causes[: wording.MOST_ITEMS]] if diagnosis.causes else []
+    lines += (
+        [""] + [_bar(*one) for one in wording.probabilities(diagnosis)[: wording.MOST_ITEMS]]
+        if diagnosis.causes
+        else []
+    )
     for cause in own:
         lines += _cause(cause, several=len(own) > 1)
-    if diagnosis.verdict == "no-fault" and trace is not None:
-        lines += _section("Looked at", [wording.looked_at(trace)])
+    if diagnosis.verdict == "no-fault":
+        lines += _section("Looked at", [wording.looked_at(trace, diagnosis)])
     lines += _section("What else it could be", [_guess(cause) for cause in guesses])
     lines += _section("Ruled out", [f"{say(one.id, 60)}: {say(one.because)}" for one in diagnosis.ruled_out])
     lines += _section("Remarks, no faults", wording.items(diagnosis.remarks))
     lines += _section("Not known", wording.items(diagnosis.unknown))
+    lines += _section("To try next", wording.to_try(diagnosis))
     lines += _section("Not visible in this evidence", wording.hidden(trace))
     return "\n".join(lines)
 
@@ -51,7 +56,8 @@ def ticket(diagnosis: Diagnosis, trace: Trace | None = None) -> str:
     lines += _chapter("What else it could be", [mark(_guess(cause)) for cause in guesses])
     lines += _chapter("Ruled out", [f"`{_code(one.id)}`: {mark(say(one.because))}" for one in diagnosis.ruled_out])
     lines += _chapter("Remarks (no faults)", [mark(item) for item in wording.items(diagnosis.remarks)])
-    lines += _chapter("Not known, or to try next", [mark(item) for item in wording.items(diagnosis.unknown)])
+    lines += _chapter("Not known", [mark(item) for item in wording.items(diagnosis.unknown)])
+    lines += _chapter("To try next", [mark(item) for item in wording.to_try(diagnosis)])
     lines += _chapter("Not visible in this evidence", [mark(item) for item in wording.hidden(trace)])
     lines += ["", "Made by chatkit. Tokens and passwords were removed before anything was stored."]
     return "\n".join(lines) + "\n"
@@ -64,7 +70,7 @@ def mark(text: str) -> str:
 
 def _cause(cause: RankedCause, *, several: bool) -> list[str]:
     name = f"{say(cause.id, 60)}, {wording.which(cause.connections)}" if several else ""
-    lines = ["", f"{name}: {say(cause.summary)}"] if several else []
+    lines = ["", f"{name}: {say(cause.summary)}"] if several else _section("Who acts", [wording.acts(cause)])
     lines += _section("Measured", wording.measured(cause))
     lines += _section("Why", [_finding(one) for one in cause.evidence if one.supports])
     lines += _section("What speaks against it", [_finding(one) for one in cause.evidence if not one.supports])
@@ -85,10 +91,9 @@ def _guess(cause: RankedCause) -> str:
     return f"{say(cause.id, 60)} ({cause.confidence:.2f}): {say(cause.summary)}"
 
 
-def _bar(cause: RankedCause) -> str:
-    full = round(max(0.0, min(1.0, cause.confidence)) * BAR)
-    who = wording.WHO.get(cause.who, "not known")
-    return f"  {say(cause.id, 60):<24} {'█' * full}{'·' * (BAR - full)} {cause.confidence:.2f}  {who}"
+def _bar(id: str, share: float) -> str:
+    full = round(share * BAR)
+    return f"  {id:<24} {'█' * full}{'·' * (BAR - full)} {share:.2f}"
 
 
 def _section(title: str, items: Sequence[str]) -> list[str]:
@@ -105,13 +110,14 @@ def _facts(diagnosis: Diagnosis, trace: Trace | None, own: Sequence[RankedCause]
     ids = own[0].connections if own else ()
     told = wording.ending(trace, ids) if own else None
     moment = wording.since(trace, ids) if own else None
-    facts = [("Verdict", diagnosis.verdict)]
+    facts: list[tuple[str, str]] = [("Verdict", diagnosis.verdict)]
     facts += [("Cause", f"`{_code(own[0].id)}`, confidence {own[0].confidence:.2f}")] if own else []
-    facts += [("Who acts", wording.WHO.get(own[0].who, "not known"))] if own else []
+    facts += [("Who acts", wording.acts(own[0]))] if own else []
     facts += [("How it ends", mark(str(told)))] if told else []
     facts += [("Since", f"{iso_utc(moment)} (first such ending in the evidence)")] if moment is not None else []
     facts += [("Backend", f"`{_code(trace.origin.target)}`")] if trace is not None and trace.origin.target else []
-    facts += [("Looked at", wording.looked_at(trace))] if trace is not None else []
+    seen = wording.looked_at(trace, diagnosis)
+    facts += [("Looked at", mark(seen))] if seen else []
     return [f"- **{name}:** {value}" for name, value in facts]
 
 

@@ -19,7 +19,7 @@ from chatkit.views.ticket import text, ticket
 from chatkit.views.wording import say
 
 if TYPE_CHECKING:
-    from chatkit.diagnosis import Diagnosis, Evidence, RankedCause
+    from chatkit.diagnosis.result import Diagnosis, Evidence, RankedCause
     from chatkit.trace import Trace
 
 MOST_BARS = 6
@@ -56,8 +56,13 @@ def _fault(
     first, *others = own
     told = wording.ending(trace, first.connections)
     how = f"<p class='ckv-how'>{_e(told.before)}<strong>{_e(told.strong)}</strong>{_e(told.after)}</p>" if told else ""
-    parts = [_kicker("fault", trace), f"<h2>{_e(wording.headline(diagnosis))}</h2>", how, _acts(first)]
-    parts += [_bars(diagnosis.causes), _columns(first, trace)]
+    parts = [
+        _kicker("fault", wording.looked_at(trace, diagnosis)),
+        f"<h2>{_e(wording.headline(diagnosis))}</h2>",
+        how,
+        _acts(first),
+    ]
+    parts += [_bars(wording.probabilities(diagnosis)), _columns(first, trace)]
     parts += [_another(cause, trace) for cause in others]
     parts += [_rest(diagnosis, trace, guesses)]
     return "".join(parts)
@@ -65,24 +70,18 @@ def _fault(
 
 def _calm(diagnosis: Diagnosis, trace: Trace | None, guesses: Sequence[RankedCause]) -> str:
     good = diagnosis.verdict == "no-fault"
-    lead = wording.looked_at(trace)
+    lead = wording.looked_at(trace, diagnosis)
     words = "several explanations remain" if len(guesses) > 1 else "nothing in it shows what happened"
     words = "nothing in it speaks of a fault" if good else words
-    parts = [_kicker("no fault" if good else "inconclusive", None), f"<h2>{_e(wording.headline(diagnosis))}</h2>"]
+    parts = [_kicker("no fault" if good else "inconclusive", ""), f"<h2>{_e(wording.headline(diagnosis))}</h2>"]
     parts += [f"<p class='ckv-how'>{_e(f'{lead}: {words}.')}</p>" if lead else ""]
-    parts += [_bars(diagnosis.causes)]
+    parts += [_bars(wording.probabilities(diagnosis))]
     for cause in guesses[:3]:
         parts.append(_list(f"What speaks for {say(cause.id, 60)}", [_claim(one, trace) for one in cause.evidence]))
-    settle = "" if good else "What would settle it"
-    return "".join(parts) + _rest(diagnosis, trace, guesses, settle)
+    return "".join(parts) + _rest(diagnosis, trace, guesses)
 
 
-def _rest(
-    diagnosis: Diagnosis,
-    trace: Trace | None,
-    guesses: Sequence[RankedCause],
-    unknown: str = "Not known, or to try next",
-) -> str:
+def _rest(diagnosis: Diagnosis, trace: Trace | None, guesses: Sequence[RankedCause]) -> str:
     ruled = [f"<code>{_e(say(one.id, 60))}</code> {_e(say(one.because))}" for one in diagnosis.ruled_out]
     other = [f"<code>{_e(say(c.id, 60))}</code> {c.confidence:.2f}: {_e(say(c.summary))}" for c in guesses]
     remarks = [_open(say(one.finding), one.events, trace) for one in diagnosis.remarks]
@@ -90,43 +89,41 @@ def _rest(
         "Ruled out", ruled
     )
     right = _list("Remarks, no faults", remarks)
-    right += _list(unknown or "Not known", [_e(item) for item in wording.items(diagnosis.unknown)])
+    right += _list("Not known", [_e(item) for item in wording.items(diagnosis.unknown)])
+    settle = "What would settle it" if diagnosis.verdict == "inconclusive" else "To try next"
+    right += _list(settle, [_e(item) for item in wording.to_try(diagnosis)])
     unseen = wording.hidden(trace)
     if unseen:
         right += f"<h3>Not visible in this evidence</h3><p class='ckv-dim'>{_e('; '.join(unseen))}.</p>"
     return f"<div class='ckv-columns ckv-rest'><div>{left}</div><div>{right}</div></div>" if left or right else ""
 
 
-def _kicker(word: str, trace: Trace | None) -> str:
-    seen = wording.looked_at(trace)
+def _kicker(word: str, seen: str) -> str:
     return f"<p class='ckv-kicker'><b>Verdict: {word}</b> {_e(seen)}</p>"
 
 
 def _acts(cause: RankedCause) -> str:
-    chips = [f"who acts: {wording.WHO.get(cause.who, 'not known')}", *wording.measured(cause)]
+    chips = [f"who acts: {wording.acts(cause)}", *wording.measured(cause)]
     chips += [wording.which(cause.connections)] if cause.connections else []
     return "<p class='ckv-chips'>" + "".join(f"<span>{_e(chip)}</span> " for chip in chips) + "</p>"
 
 
-def _bars(causes: Sequence[RankedCause]) -> str:
+def _bars(found: Sequence[tuple[str, float]]) -> str:
     """Causes as probabilities; the number stands beside each bar."""
-    rows = "".join(_bar(cause, n) for n, cause in enumerate(causes[:MOST_BARS]))
-    rest = len(causes) - MOST_BARS
+    rows = "".join(_bar(*one, "other" if n else "first") for n, one in enumerate(found[:MOST_BARS]))
+    rest = len(found) - MOST_BARS
     more = f"<p class='ckv-dim'>and {rest} less likely</p>" if rest > 0 else ""
     head = "<thead><tr><th>cause</th><th>probability</th><td></td></tr></thead>"
     return f"<table class='ckv-bars'>{head}<tbody>{rows}</tbody></table>{more}" if rows else ""
 
 
-def _bar(cause: RankedCause, n: int) -> str:
-    share = max(0.0, min(1.0, cause.confidence))
-    rank = "first" if n == 0 else "other"
+def _bar(id: str, share: float, rank: str) -> str:
     bar = (
         "<svg viewBox='0 0 100 8' preserveAspectRatio='none' aria-hidden='true'>"
         "<rect class='ckv-track' width='100' height='8'/>"
         f"<rect class='ckv-{rank}' width='{share * 100:.1f}' height='8'/></svg>"
     )
-    name = f"<code>{_e(say(cause.id, 60))}</code>"
-    return f"<tr class='ckv-{rank}-row'><td>{name}</td><td>{bar}</td><td>{share:.2f}</td></tr>"
+    return f"<tr class='ckv-{rank}-row'><td><code>{_e(id)}</code></td><td>{bar}</td><td>{share:.2f}</td></tr>"
 
 
 def _columns(cause: RankedCause, trace: Trace | None) -> str:

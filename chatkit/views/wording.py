@@ -16,7 +16,7 @@ from chatkit.views.when import count
 from chatkit.visibility import NOT_VISIBLE
 
 if TYPE_CHECKING:
-    from chatkit.diagnosis import Diagnosis, RankedCause
+    from chatkit.diagnosis.result import Diagnosis, RankedCause
     from chatkit.ending import Connection, Ending
     from chatkit.trace import Trace
 
@@ -63,11 +63,28 @@ def few(items: Sequence[str], noun: str, most: int = MOST_ITEMS) -> list[str]:
 
 def headline(diagnosis: Diagnosis) -> str:
     """The verdict in one sentence."""
+    if diagnosis.headline:
+        return _full(say(diagnosis.headline))
     if diagnosis.verdict == "fault" and diagnosis.causes:
         return _full(say(diagnosis.causes[0].summary))
     if diagnosis.verdict == "no-fault":
         return "No fault found."
     return "Not enough evidence to name a cause."
+
+
+def probabilities(diagnosis: Diagnosis) -> list[tuple[str, float]]:
+    """Causes with their probabilities, then what the first may be mistaken for."""
+    found = {say(cause.id, 60): cause.confidence for cause in diagnosis.causes}
+    alike = diagnosis.causes[0].lookalikes if diagnosis.causes else ()
+    for id, share in sorted(alike, key=lambda one: -one[1]):
+        found.setdefault(say(id, 60), share)
+    return [(id, max(0.0, min(1.0, share))) for id, share in found.items()]
+
+
+def to_try(diagnosis: Diagnosis) -> list[str]:
+    """What would tell the causes apart, then what to try next."""
+    experiments = [say(cause.experiment) for cause in diagnosis.causes if cause.experiment]
+    return list(dict.fromkeys([*experiments, *(say(step) for step in diagnosis.next_steps)]))
 
 
 def split(diagnosis: Diagnosis) -> tuple[list[RankedCause], list[RankedCause]]:
@@ -84,6 +101,11 @@ def split(diagnosis: Diagnosis) -> tuple[list[RankedCause], list[RankedCause]]:
         else:
             guesses.append(cause)
     return own, guesses
+
+
+def acts(cause: RankedCause) -> str:
+    """Who acts."""
+    return WHO.get(cause.who, "not known")
 
 
 def measured(cause: RankedCause) -> list[str]:
@@ -221,14 +243,14 @@ def hidden(trace: Trace | None) -> list[str]:
 
 def settings(cause: RankedCause) -> list[str]:
     """The exact settings that stop it, one line each."""
-    lines = [f"{say(key, 120)} = {say(value, 300)}" for key, value in cause.fix.settings.items()]
+    lines = [f"{say(key, 120)}: {say(value, 300)}" for key, value in cause.fix.settings.items()]
     return few(lines, "setting")
 
 
-def looked_at(trace: Trace | None) -> str:
+def looked_at(trace: Trace | None, diagnosis: Diagnosis) -> str:
     """What was there to look at."""
     if trace is None:
-        return ""
+        return say(diagnosis.lives)
     ended = sum(c.ending is not None for c in trace.connections)
     of = count(len(trace.connections), "connection")
     return f"{of}, {ended} of them ended, {count(len(trace), 'event')} in {trace.duration:.1f} s"

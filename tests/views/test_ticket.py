@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from chatkit.views.ticket import text, ticket
@@ -20,7 +22,7 @@ def test_a_ticket_has_what_an_engineer_needs() -> None:
         "- **Since:** 2026-11-23T16:02:05.854Z (first such ending in the evidence)",
         "- 3 of 3 that pinged at once died 0.2 s after the ping (events 9, 26, 47, 10, 27, 48)",
         "  - 0.854 s, connection 1, transport ended: RST by server",
-        "keepalive.stabilise = 5.0",
+        "chatkit: keepalive.stabilise = 5.0",
         "| 1 | 2026-11-23T16:02:05.600Z | 0.3 s | RST by server, 0.2 s after our ping, age 0.3 s |",
         "- `idle-timeout`: they died 0.2 s after traffic, not after silence",
     ):
@@ -30,7 +32,7 @@ def test_a_ticket_has_what_an_engineer_needs() -> None:
 @pytest.mark.parametrize("trace", [TRACE, None])
 def test_hostile_texts_call_nobody_and_break_nothing(trace) -> None:
     """No HTML, no mention, no heading, no way out of a code block."""
-    told = ticket(HOSTILE, trace)
+    told = re.sub(r"^(`{3,})$.*?^\1$", "", ticket(HOSTILE, trace), flags=re.DOTALL | re.MULTILINE)
     assert "<script" not in told.replace("\\<", "")
     assert "@everyone" not in told
     assert [line for line in told.splitlines() if line.startswith("# ")] == [told.splitlines()[0]]
@@ -51,4 +53,4 @@ def test_text_begins_with_the_verdict(diagnosis, first) -> None:
 
 def test_a_bar_has_its_number_beside_it() -> None:
     """Words first."""
-    assert "early-ping-abort         ███████████████████████· 0.97  the server" in text(early_ping(TRACE), TRACE)
+    assert "early-ping-abort         ███████████████████████· 0.97" in text(early_ping(TRACE), TRACE)

@@ -24,6 +24,7 @@ class Fix(Struct, frozen=True, kw_only=True):
 
 class RankedCause(Struct, frozen=True, kw_only=True):
     id: str
+    title: str = ""
     confidence: float
     who: str
     connections: tuple[str, ...] = ()
@@ -32,6 +33,8 @@ class RankedCause(Struct, frozen=True, kw_only=True):
     likely: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     fix: Fix = Fix()
+    lookalikes: tuple[tuple[str, float], ...] = ()
+    experiment: str = ""
 
 
 class Remark(Struct, frozen=True, kw_only=True):
@@ -50,6 +53,9 @@ class Diagnosis(Struct, frozen=True, kw_only=True):
     remarks: tuple[Remark, ...] = ()
     ruled_out: tuple[RuledOut, ...] = ()
     unknown: tuple[str, ...] = ()
+    headline: str = ""
+    next_steps: tuple[str, ...] = ()
+    lives: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         return msgspec.to_builtins(self)
@@ -94,16 +100,11 @@ def early_ping(trace: Trace) -> Diagnosis:
                     summary="First ping not before 5 s after connection_established.",
                     where="client; better in the server, too",
                     settings={
-                        "keepalive.stabilise": "5.0",
+                        "chatkit": "keepalive.stabilise = 5.0",
                         "server": "accept messages only after set-up is done",
                     },
                 ),
-            ),
-            RankedCause(
-                id="server-error", confidence=0.02, who="server", connections=dead, summary="The ping's handler fails."
-            ),
-            RankedCause(
-                id="max-lifetime", confidence=0.01, who="server", connections=dead, summary="Lives are cut at 0.3 s."
+                lookalikes=(("max-lifetime", 0.01), ("server-error", 0.02)),
             ),
         ),
         remarks=(Remark(finding="HEAD /health is answered 405; GET works", events=heads),),
@@ -111,7 +112,8 @@ def early_ping(trace: Trace) -> Diagnosis:
             RuledOut(id="idle-timeout", because="they died 0.2 s after traffic, not after silence"),
             RuledOut(id="token-expired", because="the fourth connection lives with the same token"),
         ),
-        unknown=("whether a proxy between others and the server changes this: try `--also` with a direct URL",),
+        unknown=("whether a proxy between others and the server changes this",),
+        next_steps=("chatkit diagnose URL --bot B --also DIRECT-URL",),
     )
 
 
@@ -132,7 +134,8 @@ THIN = Diagnosis(
         ),
         RankedCause(id="network-reset", confidence=0.3, who="network", summary="A hop resets at random."),
     ),
-    unknown=("a HAR shows no close code: record a NetLog, or run chatkit diagnose",),
+    unknown=("which close code ended it",),
+    next_steps=("record a NetLog in the browser", "chatkit diagnose URL --bot B"),
 )
 NASTY = "<script>alert(1)</script> \x1b[2J\u202e | `x` @everyone [l](http://x)" + "A" * 5000
 HOSTILE = Diagnosis(
@@ -154,4 +157,7 @@ HOSTILE = Diagnosis(
     remarks=(Remark(finding=NASTY, events=(NASTY,)),),
     ruled_out=(RuledOut(id=NASTY, because=NASTY),),
     unknown=(NASTY,),
+    headline=NASTY,
+    next_steps=(NASTY,),
+    lives=NASTY,
 )
