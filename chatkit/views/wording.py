@@ -238,7 +238,12 @@ def seen_by(id: str) -> str:
 
 def hidden(trace: Trace | None) -> list[str]:
     """What this evidence cannot show, in words."""
-    return [] if trace is None else [NOT_VISIBLE.get(word, say(word, 60)) for word in trace.not_visible]
+    return [] if trace is None else hidden_words(trace.not_visible)
+
+
+def hidden_words(words: Iterable[str]) -> list[str]:
+    """What ``not_visible`` says, as people say it."""
+    return [NOT_VISIBLE.get(word, say(word, 60)) for word in words]
 
 
 def settings(cause: RankedCause) -> list[str]:
