@@ -95,7 +95,9 @@ def report(
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{_e(wording.headline(diagnosis))}</title><style>{style}</style></head><body><main>"
-        f"<header><h1>chatkit report</h1><p>{_e(_about(trace, name, made_at))}</p></header>"
+        f"<header><h1>chatkit report</h1><p>{_e(_about(trace, name, made_at))}</p>"
+        '<span class="ckr-dim" id="copied" role="status"></span>'
+        '<button class="ckr-button" type="button" id="copy">Copy as ticket</button></header>'
         f'{"".join(shown)}</main><script type="module">{script}</script></body></html>\n'
     )
 
@@ -182,7 +184,7 @@ def _details(trace: Trace, first: Sequence[int]) -> tuple[str, bool]:
             told["payload"] = payload[:PAYLOAD] + "\n…"
         event = trace[row]
         where = f"connection {say(event.connection, 40)}, " if event.connection is not None else ""
-        told["line"] += wording.seen_by(event.id)
+        told["line"] += wording.seen_by(wording.vantage(event.id))
         parts.append(packer.compress(msgspec.json.encode({"row": row, "where": where} | told) + b"\n"))
         size, written = size + len(parts[-1]), written + 1
         if size > DETAIL_BYTES:
@@ -264,9 +266,7 @@ def _ticket(diagnosis: Diagnosis, trace: Trace) -> str:
     return _panel(
         "Ticket",
         '<details id="ticket-box"><summary>The verdict as Markdown, to paste into Jira or GitHub</summary>'
-        f'<textarea id="ticket" readonly aria-label="Ticket in Markdown">\n{text}</textarea></details>'
-        '<div class="ckr-row"><button class="ckr-button" type="button" id="copy">Copy as ticket</button>'
-        '<span class="ckr-dim" id="copied" role="status"></span></div>',
+        f'<textarea id="ticket" readonly aria-label="Ticket in Markdown">\n{text}</textarea></details>',
         "ckr-ticket",
     )
 

@@ -225,14 +225,18 @@ def told(trace: Trace | None, ids: Sequence[str], most: int = MOST_EVENTS) -> li
             found.append((float("inf"), f"event {say(id, 60)}"))
             continue
         where = f"connection {say(event.connection, 40)}, " if event.connection is not None else ""
-        found.append((event.at, f"{event.at:.3f} s, {where}{say(event, 200)}{seen_by(id)}"))
+        found.append((event.at, f"{event.at:.3f} s, {where}{say(event, 200)}{seen_by(vantage(id))}"))
     lines = [line for _, line in sorted(found, key=lambda one: one[0])[:most]]
     return lines + ([f"and {count(len(ids) - most, 'more event')}"] if len(ids) > most else [])
 
 
-def seen_by(id: str) -> str:
-    """`` (seen by NAME)`` for an event of merged evidence."""
-    vantage = id.rpartition("/")[0]
+def vantage(id: str) -> str:
+    """Name of the vantage point in the id of an event of merged evidence; nothing otherwise."""
+    return id.rpartition("/")[0]
+
+
+def seen_by(vantage: str) -> str:
+    """`` (seen by NAME)``; nothing where there is no name."""
     return f" (seen by {say(vantage, 40)})" if vantage else ""
 
 

@@ -67,5 +67,5 @@ def test_measured_values_have_units() -> None:
 
 def test_events_in_words_name_who_saw_them() -> None:
     """In merged evidence; an id that is not there stays an id."""
-    assert wording.seen_by("proxy/17") == " (seen by proxy)"
+    assert wording.seen_by(wording.vantage("proxy/17")) == " (seen by proxy)"
     assert wording.told(story((0.25, Opened)), ["0", "9"]) == ["0.250 s, connection 1, open, no extension", "event 9"]

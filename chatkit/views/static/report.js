@@ -94,13 +94,14 @@ function offerCopy() {
   const ticket = document.getElementById("ticket");
   const said = document.getElementById("copied");
   document.getElementById("copy").addEventListener("click", async () => {
-    document.getElementById("ticket-box").open = true;
-    ticket.select();
     try {
       await navigator.clipboard.writeText(ticket.value);
       said.textContent = "Copied.";
     } catch {
-      said.textContent = document.execCommand("copy") ? "Copied." : "Selected: press Ctrl+C or ⌘C.";
+      // Without permission for the clipboard the ticket is shown and selected: one key is left to press.
+      document.getElementById("ticket-box").open = true;
+      ticket.select();
+      said.textContent = document.execCommand("copy") ? "Copied." : "Selected below: press Ctrl+C or ⌘C.";
     }
   });
 }
