@@ -148,11 +148,10 @@ def _timeline(trace: Trace, diagnosis: Diagnosis) -> str:
 
 def _layout(trace: Trace) -> tuple[str, str]:
     """The layout, packed into base64, and what was left out of it."""
-    layout = lay_out(trace)
-    most, said = MOST_TICKS, ""
+    whole = lay_out(trace)
+    most = MOST_TICKS
     while True:
-        layout, thinned = few(layout, most)
-        said = thinned or said
+        layout, said = few(whole, most)
         packed = zlib.compress(packet.encode(layout), 9)
         if len(packed) <= LAYOUT_BYTES or most < 1000:
             return base64.b64encode(packed).decode(), said

@@ -61,7 +61,11 @@ class Report {
     this.rows = rows;
     document.querySelectorAll("[data-chosen]").forEach((one) => delete one.dataset.chosen);
     if (claim) claim.dataset.chosen = "true";
-    this.view.chosen = -1;
+    // What the timeline chose itself it shows in full; whatever else is selected takes that away.
+    if (!rows.includes(this.view.chosen)) {
+      this.view.chosen = -1;
+      this.view.detail.hidden = true;
+    }
     this.view.reveal(rows);
     this.tell();
   }
