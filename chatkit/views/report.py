@@ -14,11 +14,13 @@ import json
 import zlib
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 from msgspec import Struct
 
 from chatkit.clock import iso_utc
@@ -42,8 +44,10 @@ MOST_ROWS = 200
 """Connections in the table; the rest is counted."""
 MOST_TICKS = 200_000
 """Events drawn; of more, the crowded ones are thinned and the page says so."""
-LAYOUT_BYTES = 1_300_000
+LAYOUT_BYTES = 1_450_000
 """Of the packed layout in the page."""
+GRAIN = 2.0**20
+"""Parts of a second to which the times of frames are rounded (about a microsecond): the rest does not pack."""
 DETAIL_BYTES = 450_000
 """Of the packed events that a click can show in full; what claims name comes first."""
 PAYLOAD = 2_000
@@ -149,13 +153,14 @@ def _timeline(trace: Trace, diagnosis: Diagnosis) -> str:
 def _layout(trace: Trace) -> tuple[str, str]:
     """The layout, packed into base64, and what was left out of it."""
     whole = lay_out(trace)
+    whole = replace(whole, ticks=replace(whole.ticks, x=np.round(whole.ticks.x * GRAIN) / GRAIN))
     most = MOST_TICKS
     while True:
         layout, said = few(whole, most)
         packed = zlib.compress(packet.encode(layout), 9)
         if len(packed) <= LAYOUT_BYTES or most < 1000:
             return base64.b64encode(packed).decode(), said
-        most = min(most, len(layout.ticks) + len(layout.marks)) // 2
+        most = min(most, len(layout.ticks) + len(layout.marks)) * 3 // 4
 
 
 def _claimed(trace: Trace, diagnosis: Diagnosis) -> dict[str, int]:

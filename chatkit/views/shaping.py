@@ -83,11 +83,12 @@ def few(layout: Layout, most: int) -> tuple[Layout, str]:
     ticks, marks = layout.ticks, layout.marks
     if len(ticks) + len(marks) <= most:
         return layout, ""
-    groups = max(1, len(np.unique(ticks.lane))) * 2
-    width = max(layout.last - layout.first, 1e-9) / max(1, most // 2 // groups)
     side = ticks.lane.astype(np.int64) * 2 + (ticks.up > 0)
-    kept = _first_per_cell(side, ticks.x - layout.first, width) if len(ticks) > most // 2 else np.arange(len(ticks))
-    drawn = _worthy(layout, width, most - len(kept))
+    groups = max(1, len(np.unique(side)))
+    room = most - min(len(marks), most // 2)
+    width = max(layout.last - layout.first, 1e-9) / max(1, room // groups)
+    kept = _first_per_cell(side, ticks.x - layout.first, width) if len(ticks) > room else np.arange(len(ticks))
+    drawn = _worthy(layout, width, max(0, most - len(kept)))
     words = np.unique(np.concatenate((ticks.word[kept], marks.word[drawn])))
     new = np.zeros(max(len(layout.words), 1), np.int32)
     new[words] = np.arange(len(words))
