@@ -12,9 +12,11 @@ from chatkit import display
 
 if TYPE_CHECKING:
     from chatkit.client import BackgroundChat, BotPool, ChatClient, connect
+    from chatkit.diagnosis import diagnose
     from chatkit.errors import ChatkitError
     from chatkit.formats import load
     from chatkit.lab import Bot, LabServer, start_lab
+    from chatkit.merging import merge
     from chatkit.policy.storm import simulate
     from chatkit.preflight import check
     from chatkit.recorder import Recorder
@@ -27,6 +29,8 @@ _ROOMS = {
     # evidence
     "Trace": "chatkit.trace",
     "load": "chatkit.formats",
+    "merge": "chatkit.merging",
+    "diagnose": "chatkit.diagnosis",
     # talking to a backend
     "BackgroundChat": "chatkit.client",
     "BotPool": "chatkit.client",
@@ -60,7 +64,9 @@ __all__ = [
     "Trace",
     "check",
     "connect",
+    "diagnose",
     "load",
+    "merge",
     "simulate",
     "start_lab",
 ]

@@ -24,6 +24,7 @@ VERBS: Mapping[str, str] = {
     "check": "check what works right now on the way to a chat",
     "chat": "chat in the terminal",
     "record": "connect as the client would, and record",
+    "inspect": "read evidence: connections, and the cause with its evidence",
     "convert": "turn evidence into another format",
     "report": "write one offline HTML file that tells why, with its evidence",
 }

@@ -8,12 +8,13 @@ import json
 from importlib.util import find_spec
 from typing import Any
 
-from chatkit.cli import evidence, terminal
+from chatkit.cli import evidence, terminal, writing
 from chatkit.errors import InvalidInput
 from chatkit.plain import one_line
 
 SUMMARY = "turn evidence into another format"
 
+UNREADABLE = 2
 WRITERS = {
     ".perfetto.json": "perfetto",
     ".trace.json": "perfetto",
@@ -35,8 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """0, or 2 with a message."""
     module = writer(args.output)
-    target = evidence.free(args.output, "OUT", overwrite=args.overwrite, inputs=[args.input])
-    trace = evidence.read(args.input, args)
+    target = writing.free(args.output, "OUT", overwrite=args.overwrite, inputs=[args.input])
+    trace, _, _ = evidence.read(args, [args.input])
+    if trace is None:
+        return UNREADABLE
     for warning in trace.warnings:
         terminal.note(f"note: {one_line(warning, 500)}")
     try:

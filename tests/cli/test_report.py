@@ -23,7 +23,7 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Stands for the diagnosis; baselines it was given."""
     baselines: list[object] = []
 
-    def diagnose(trace, *, baseline=None):
+    def diagnose(trace, *, baseline=None, health_method=None):
         baselines.append(baseline)
         return early_ping(trace)
 

@@ -1,0 +1,47 @@
+"""A case: lives or attempts that ask the same question, and what was observed of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct, field
+
+from chatkit.diagnosis.facts import Life
+
+
+class Observation(Struct, frozen=True, kw_only=True):
+    """One value of an observable, seen in a recording."""
+
+    of: str
+    """Id of the observable."""
+    value: str
+    finding: str
+    """The same as a sentence without a full stop."""
+    events: tuple[str, ...] = ()
+    """Ids of the events that show it."""
+
+
+class Case(Struct, kw_only=True):
+    """What has to be explained."""
+
+    kind: str
+    """``attempt``, ``life``, or one of the chat's: ``copies``, ``replies`` …"""
+    title: str
+    """What happened, in a few words."""
+    lives: tuple[Life, ...] = ()
+    observations: tuple[Observation, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+    """Measured values that parameters and summaries are made of."""
+    carries: bool = True
+    """Whether this kind of evidence can carry a cause for such a case."""
+    why_not: str = ""
+    """Why it cannot."""
+
+    @property
+    def connections(self) -> tuple[str, ...]:
+        """Ids of the connections it speaks of."""
+        return tuple(life.id for life in self.lives)
+
+    def value(self, observable: str) -> str | None:
+        """What was observed, ``None`` where nothing was."""
+        return next((one.value for one in self.observations if one.of == observable), None)

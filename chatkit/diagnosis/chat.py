@@ -1,0 +1,354 @@
+"""The chat itself: what may be wrong although the connection lives. Each rule finds its case or none."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from chatkit.diagnosis.case import Case, Observation
+from chatkit.diagnosis.facts import Facts, Life, body_of, failure_of
+from chatkit.events import (
+    BadMessageReceived,
+    DeliveryChanged,
+    DuplicateSuppressed,
+    FrameReceived,
+    GapDetected,
+    HealthChecked,
+    HttpAnswered,
+)
+from chatkit.profile import Fields, dig
+
+COPY_WITHIN = 15.0
+"""Seconds within which the same text counts as another copy of one answer, where no id tells."""
+REPLY_WITHIN = 10.0
+"""Seconds that a reply may take over the socket once HTTP has given it."""
+SLOW_ONCE, SLOW = 10.0, 5.0
+"""Seconds: an answer that is called slow alone, and one among several like it."""
+STUCK_AFTER = 5.0
+"""Seconds after the answer for which a typing indicator may stay on."""
+STORM_ATTEMPTS, STORM_PAUSE = 5, 1.0
+"""Attempts in a row, and the pause in seconds that a well-behaved client stays above in the long run."""
+SEEN_TO_USE = 2
+"""Looks with HEAD from which on the monitor is seen to use it."""
+NO_HEAD = {404, 405, 501}
+MOST_PARSED = 20_000
+"""Messages whose JSON is read."""
+
+FIELDS = Fields()
+
+
+def cases(facts: Facts, health_method: str | None = None) -> Iterator[Case]:
+    """What is wrong with the chat; ``health_method`` is what the monitor is known to use."""
+    rules: tuple[Callable[[Facts], Case | None], ...] = (
+        copies,
+        replies,
+        latency,
+        typing,
+        order,
+        contract,
+        storm,
+        lambda facts: monitor(facts, 1 if health_method == "HEAD" else SEEN_TO_USE),
+    )
+    for rule in rules:
+        case = rule(facts)
+        if case is not None:
+            yield case
+
+
+def _made(kind: str, title: str, observations: list[Observation], lives: list[Life], **values: object) -> Case:
+    return Case(kind=kind, title=title, lives=tuple(lives), observations=tuple(observations), facts=dict(values))
+
+
+def _received(facts: Facts, kind: str) -> Iterator[tuple[Life, FrameReceived, dict[str, object]]]:
+    """Messages of a type that the server sent, with their JSON."""
+    left = MOST_PARSED
+    wanted = b'\\"' + kind.encode() + b'\\"'
+    for life in facts.lives:
+        for i in life.of(FrameReceived).tolist():
+            if wanted not in facts.trace.rows[i][:4096]:
+                continue
+            event = facts.trace[i]
+            assert isinstance(event, FrameReceived)
+            body = body_of(event.text)
+            if isinstance(body, dict) and body.get("type") == kind:
+                left -= 1
+                if left < 0:
+                    return
+                yield life, event, body
+
+
+def _text(body: dict[str, object], path: str) -> str | None:
+    found = dig(body, path)
+    return str(found) if isinstance(found, str | int) else None
+
+
+def copies(facts: Facts) -> Case | None:
+    """One answer, delivered more than once."""
+    if not facts.visible("payloads"):
+        return None
+    seen: dict[tuple[str, str], list[tuple[Life, FrameReceived]]] = {}
+    for life, event, body in _received(facts, facts.trace.header.types.reply):
+        id = _text(body, FIELDS.message_id)
+        stamp, text = _text(body, FIELDS.timestamp), _text(body, FIELDS.content)
+        key = ("id", id) if id else ("text", f"{stamp}\n{text}") if stamp else None
+        if key is not None:
+            seen.setdefault(key, []).append((life, event))
+    view = facts.trace.vantage_code
+    twice = []
+    for group in seen.values():
+        places = {int(view[facts.trace.index(event.id)]) for _, event in group}
+        if len(group) > max(1, len(places)) and group[-1][1].at - group[0][1].at <= COPY_WITHIN:
+            twice.append(group)
+    if not twice:
+        return _both_transports(facts)
+    same = [group for group in twice if len({life.id for life, _ in group}) < len(group)]
+    value = "same-socket" if same else "two-sockets"
+    words = "on one socket" if same else "over two sockets of one user"
+    group = (same or twice)[0]
+    finding = f"{len(twice)} answers came more than once {words}"
+    events = tuple(event.id for each in twice[:10] for _, event in each)
+    lives = list(dict.fromkeys(life for each in twice for life, _ in each))
+    found = [Observation(of="copies", value=value, finding=finding, events=events)]
+    return _made("copies", "answers come twice", found, lives, copies=len(group), via=words, who="server")
+
+
+def _both_transports(facts: Facts) -> Case | None:
+    """The HTTP answer became the message although the WebSocket's copy came too: nothing suppressed one of them."""
+    settled = [one for one in facts.events(DeliveryChanged) if one.state == "replied" and one.via == "http"]
+    dropped = [one.at for one in facts.events(DuplicateSuppressed)]
+    frames = [(life, event) for life, event, _ in _received(facts, facts.trace.header.types.reply)]
+    twice = []
+    for one in settled:
+        copy = next(((life, event) for life, event in frames if abs(event.at - one.at) <= COPY_WITHIN), None)
+        if copy is not None and not any(abs(at - one.at) <= COPY_WITHIN for at in dropped):
+            twice.append((one, *copy))
+    if not twice:
+        return None
+    finding = f"{len(twice)} answers were shown by HTTP although the WebSocket brought them too"
+    events = tuple(id for one, _, event in twice[:10] for id in (one.id, event.id))
+    found = [Observation(of="copies", value="both-transports", finding=finding, events=events)]
+    lives = list(dict.fromkeys(life for _, life, _ in twice))
+    return _made(
+        "copies", "answers are shown twice", found, lives, copies=2, via="by HTTP and by WebSocket", who="client"
+    )
+
+
+def replies(facts: Facts) -> Case | None:
+    """Answers that HTTP gave and the open socket never brought."""
+    if not (facts.visible("received") and facts.visible("http") and facts.visible("payloads")):
+        return None
+    given = [one for one in facts.answers if one.purpose == "chat" and one.status == 200]
+    came = [(life, event) for life, event, _ in _received(facts, facts.trace.header.types.reply)]
+    last = float(facts.trace.at[-1]) if len(facts.trace) else 0.0
+    taken: set[str] = set()
+    asked, lost, lives = 0, [], []
+    for one in given:
+        open_ = [
+            life for life in facts.open_at(one.at - one.seconds + 1e-6) if life.end >= min(one.at + REPLY_WITHIN, last)
+        ]
+        if not open_ or last - one.at < 1.0:
+            continue
+        asked += 1
+        copy = next(
+            (e for _, e in came if e.id not in taken and one.at - one.seconds - 1 <= e.at <= one.at + REPLY_WITHIN),
+            None,
+        )
+        if copy is not None:
+            taken.add(copy.id)
+        else:
+            lost.append(one)
+            lives += open_
+    if not lost:
+        return None
+    share = len(lost) / asked
+    value = "all-lost" if share == 1 else "share-lost"
+    finding = f"{len(lost)} of {asked} answers that HTTP gave never came over the open socket"
+    found = [Observation(of="replies", value=value, finding=finding, events=tuple(one.id for one in lost[:20]))]
+    workers = _workers(asked, share)
+    if workers is not None:
+        words = f"the share that is lost is that of {workers} workers without a shared bus"
+        found.append(Observation(of="workers", value="split", finding=words))
+    unique = list(dict.fromkeys(lives))
+    return _made(
+        "replies",
+        "answers are lost",
+        found,
+        unique,
+        lost=len(lost),
+        asked=asked,
+        share_lost=round(share, 2),
+        workers=workers,
+    )
+
+
+def _workers(asked: int, share: float) -> int | None:
+    """The number of workers whose share (k − 1)/k it is; needs enough answers to tell."""
+    if asked < 8:
+        return None
+    tolerance = 1.5 * (share * (1 - share) / asked) ** 0.5
+    return next((k for k in range(2, 9) if share < 1 and abs(share - (k - 1) / k) <= min(tolerance, 0.12)), None)
+
+
+def latency(facts: Facts) -> Case | None:
+    """Answers that take long while pings are answered."""
+    chats = [one for one in facts.answers if one.purpose == "chat" and one.status == 200]
+    if not chats:
+        return None
+    took = [one.seconds for one in chats]
+    middle = float(np.median(took))
+    if not (middle >= SLOW_ONCE or (len(took) > 1 and middle >= SLOW)):
+        return None
+    finding = f"answers took {middle:.1f} s ({len(took)} of them)"
+    found = [Observation(of="latency", value="long", finding=finding, events=tuple(one.id for one in chats[:10]))]
+    lives = [life for life in facts.lives if life.opened]
+    return _made("latency", "answers are slow", found, lives, latency_s=round(middle, 1))
+
+
+def typing(facts: Facts) -> Case | None:
+    """An indicator that was switched on and never off, though the answer came."""
+    if not facts.visible("payloads"):
+        return None
+    on: dict[tuple[str, str], FrameReceived] = {}
+    types = facts.trace.header.types
+    stuck: list[tuple[Life, FrameReceived]] = []
+    for life, event, body in _received(facts, types.typing):
+        key = (life.id, _text(body, FIELDS.user_id) or _text(body, FIELDS.username) or "")
+        if dig(body, FIELDS.is_typing) is True:
+            on.setdefault(key, event)
+        else:
+            on.pop(key, None)
+    by_id = {life.id: life for life in facts.lives}
+    answered = [(life.id, event.at) for life, event, _ in _received(facts, types.reply)]
+    for (id, _), event in on.items():
+        life = by_id[id]
+        done = [at for other, at in answered if other == id and at >= event.at]
+        since = done[0] if done else event.at + 30.0
+        if life.end - since >= STUCK_AFTER:
+            stuck.append((life, event))
+    if not stuck:
+        return None
+    finding = f"{len(stuck)} typing indicators were switched on and never off"
+    found = [Observation(of="typing", value="stuck", finding=finding, events=tuple(e.id for _, e in stuck[:20]))]
+    return _made("typing", "typing never ends", found, [life for life, _ in stuck], count=len(stuck))
+
+
+def order(facts: Facts) -> Case | None:
+    """Chunks of a streamed answer that are missing or out of order."""
+    gaps: list[tuple[str, int, int]] = [(e.id, e.expected, e.got) for e in facts.events(GapDetected)]
+    lives: list[Life] = []
+    if not gaps and facts.visible("payloads"):
+        next_: dict[tuple[str, str], int] = {}
+        for life, event, body in _received(facts, facts.trace.header.types.chunk):
+            id, seq = _text(body, FIELDS.message_id) or "", dig(body, FIELDS.seq)
+            if not isinstance(seq, int):
+                continue
+            expected = next_.get((life.id, id), 0 if seq == 0 else 1 if seq == 1 else seq)
+            if seq != expected:
+                gaps.append((event.id, expected, seq))
+                lives.append(life)
+            next_[life.id, id] = seq + 1
+    if not gaps:
+        return None
+    _, expected, got = gaps[0]
+    finding = f"chunk {expected} was expected and {got} came" + (f", {len(gaps)} times" if len(gaps) > 1 else "")
+    found = [Observation(of="order", value="broken", finding=finding, events=tuple(id for id, _, _ in gaps[:20]))]
+    lives = lives or [life for life in facts.lives if life.opened]
+    return _made("order", "a streamed answer is broken", found, list(dict.fromkeys(lives)), expected=expected)
+
+
+def contract(facts: Facts) -> Case | None:
+    """Messages that the profile does not know."""
+    bad: list[tuple[str, str, str | None]] = [(e.id, e.detail, e.connection) for e in facts.events(BadMessageReceived)]
+    if not bad and facts.visible("payloads") and not facts.live:
+        bad = list(_unreadable(facts))
+    if not bad:
+        return None
+    finding = f"{len(bad)} messages do not fit the contract: {bad[0][1]}"
+    found = [Observation(of="contract", value="broken", finding=finding, events=tuple(id for id, _, _ in bad[:20]))]
+    ids = {connection for _, _, connection in bad}
+    lives = [life for life in facts.lives if life.id in ids]
+    return _made("contract", "messages do not fit", found, lives, count=len(bad), unexpected=bad[0][1])
+
+
+def _unreadable(facts: Facts) -> Iterator[tuple[str, str, str | None]]:
+    """Text messages of the server that are no JSON, where the rest of them is."""
+    for life in facts.lives:
+        frames = [e for i in life.of(FrameReceived)[:2000].tolist() if isinstance(e := facts.trace[i], FrameReceived)]
+        texts = [e for e in frames if e.opcode == "text" and e.fin and e.text and e.digest is None]
+        broken = [e for e in texts if body_of(e.text) is None and e.text != "null"]
+        if broken and len(broken) < len(texts) / 2:
+            yield from ((e.id, "a text that is not JSON", life.id) for e in broken)
+
+
+def storm(facts: Facts) -> Case | None:
+    """Attempts in a row, each soon after the last one ended, without growing pauses."""
+    if not facts.visible("timing"):
+        return None
+    lives = sorted(facts.lives, key=lambda life: life.connection.started_at)
+    run: list[Life] = []
+    best: list[Life] = []
+    for before, after in itertools.pairwise(lives):
+        pause = after.connection.started_at - before.end
+        soon = 0 <= pause < STORM_PAUSE and before.connection.ending is not None and before.end - before.start < 10.0
+        run = [*(run or [before]), after] if soon else []
+        best = max(best, run, key=len)
+    if len(best) < STORM_ATTEMPTS:
+        return None
+    pauses = [b.connection.started_at - a.end for a, b in itertools.pairwise(best)]
+    if pauses[-1] > 2.5 * max(pauses[0], 0.02) and pauses[-1] > 0.3:
+        return None  # they grow
+    span = best[-1].connection.started_at - best[0].connection.started_at
+    rate = (len(best) - 1) / span if span > 0 else float(len(best))
+    finding = f"{len(best)} attempts within {span:.1f} s, {float(np.median(pauses)):.2f} s after each end"
+    finding += ", without growing pauses"
+    events = tuple(failure.id for life in best[:20] if (failure := failure_of(life)) is not None)
+    events = events or tuple(life.trace[int(life.places[0])].id for life in best[:20])
+    found = [Observation(of="attempts", value="storm", finding=finding, events=events)]
+    return _made("attempts", "reconnects without pause", found, best, attempts=len(best), attempts_per_s=round(rate, 1))
+
+
+def monitor(facts: Facts, heads_needed: int) -> Case | None:
+    """A health check that says what the chat does not; one HEAD alone is a comparison, no monitor."""
+    heads = [one for one in facts.health if one.method == "HEAD"]
+    gets = [one for one in facts.health if one.method == "GET"]
+    bad_heads = [one for one in heads if one.status in NO_HEAD]
+    good_gets = [one for one in gets if one.healthy]
+    works = any(one.opened for one in facts.lives) or bool(good_gets)
+    if len(bad_heads) >= heads_needed and len(bad_heads) == len(heads) and works and (good_gets or not gets):
+        finding = f"HEAD of the health endpoint was answered {bad_heads[0].status} {len(bad_heads)} times"
+        finding += f", GET {good_gets[0].status}" if good_gets else ""
+        found = [Observation(of="monitor", value="head-only-fails", finding=finding, events=_ids(bad_heads, good_gets))]
+        get_status = good_gets[0].status if good_gets else None
+        values = {"head_status": bad_heads[0].status, "get_status": get_status}
+        return _made("monitor", "the monitor asks with HEAD", found, [], **values)
+    return _lies(facts, gets or [one for one in heads if one.status not in NO_HEAD])
+
+
+def _ids(*groups: list[HealthChecked]) -> tuple[str, ...]:
+    return tuple(one.id for group in groups for one in group[:10])
+
+
+def _lies(facts: Facts, looks: list[HealthChecked]) -> Case | None:
+    bad = [one for one in looks if not one.healthy and one.status is not None]
+    if not bad or 2 * len(bad) < len(looks):
+        return None
+    good = [one for one in facts.answers if one.purpose in ("chat", "bot", "session") and one.status < 400]
+    alive = [
+        life
+        for life in facts.lives
+        if life.opened and any(life.start < one.at < life.end for one in bad) and life.end - life.start > 1
+    ]
+    if not alive or not (good or any(len(life.of(FrameReceived)) > 1 for life in alive)):
+        return None
+    finding = f"health answered {bad[0].status} while {len(alive)} connections lived and the API answered"
+    found = [
+        Observation(of="monitor", value="bad", finding=finding, events=_ids(bad)),
+        Observation(of="chat", value="works", finding="the chat worked meanwhile", events=_answered(good)),
+    ]
+    return _made("monitor", "health and chat disagree", found, alive, health_status=bad[0].status, chat="works")
+
+
+def _answered(good: list[HttpAnswered]) -> tuple[str, ...]:
+    return tuple(one.id for one in good[:5])

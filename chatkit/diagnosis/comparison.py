@@ -1,0 +1,154 @@
+"""A recording beside a healthy one: what differs before and around the failure, as findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from chatkit.diagnosis.facts import Facts, Life, answer_of
+from chatkit.diagnosis.result import Remark
+from chatkit.events import FrameReceived, FrameSent, PingReceived, PingSent, UpgradeRequested
+from chatkit.trace import Trace
+
+VOLATILE = frozenset(
+    {"sec-websocket-key", "sec-websocket-accept", "date", "content-length", "cookie", "set-cookie", "authorization"}
+    | {"x-request-id", "cf-ray", "traceparent", "x-amzn-trace-id", "x-azure-ref", "if-none-match", "etag", "age"}
+)
+"""Header fields that differ between any two connections."""
+BY_NAME_ONLY = frozenset({"user-agent", "host", "origin", "referer", "accept-language", "accept-encoding"})
+"""Fields of which a difference says who asked, not what is wrong; told, but last."""
+FACTOR = 3.0
+"""How many times another a typical figure must be to be told."""
+
+
+def compare(trace: Trace, baseline: Trace) -> tuple[Remark, ...]:
+    """What differs from a healthy recording, the handshake first.
+
+    Args:
+        trace: the recording in question; events that are named are its own.
+        baseline: a healthy recording of the same backend.
+
+    Returns:
+        Findings in words, each beginning with ``unlike the baseline``.
+    """
+    mine, good = Facts(trace), Facts(baseline)
+    ours = _typical(mine, failing=True)
+    theirs = _typical(good, failing=False)
+    if ours is None or theirs is None:
+        which = "this recording" if ours is None else "the baseline"
+        return (Remark(finding=f"no comparison with the baseline: {which} has no connection"),)
+    found = [*_handshake(ours, theirs), *_extensions(ours, theirs), *_pings(mine, good, ours, theirs)]
+    found += [*_sizes(mine, good, ours, theirs), *_timing(ours, theirs), *_endings(ours, theirs)]
+    return tuple(found)
+
+
+def _typical(facts: Facts, *, failing: bool) -> Life | None:
+    """The connection to compare: of the failing ones the first, of healthy ones the longest."""
+    lives = list(facts.lives)
+    if not lives:
+        return None
+    bad = [life for life in lives if life.connection.ending is not None and not life.connection.ending.clean]
+    if failing:
+        return (bad or lives)[0]
+    fine = [life for life in lives if life.opened and life not in bad]
+    return max(fine or lives, key=lambda life: life.end - life.start)
+
+
+def _said(text: str, events: tuple[str, ...] = ()) -> Remark:
+    return Remark(finding=f"unlike the baseline, {text}", events=events)
+
+
+def _handshake(ours: Life, theirs: Life) -> Iterator[Remark]:
+    asked, good = ours.first(UpgradeRequested), theirs.first(UpgradeRequested)
+    if asked is not None and good is not None:
+        yield from _fields("the request", asked.headers, good.headers, asked.id)
+    answer, well = answer_of(ours), answer_of(theirs)
+    if answer is not None and well is not None:
+        if answer.status != well.status:
+            yield _said(f"the upgrade was answered {answer.status}, not {well.status}", (answer.id,))
+        yield from _fields("the answer", answer.headers, well.headers, answer.id)
+
+
+def _fields(whose: str, ours: list[tuple[str, str]], theirs: list[tuple[str, str]], event: str) -> Iterator[Remark]:
+    mine = {name.lower(): value for name, value in ours if name.lower() not in VOLATILE}
+    good = {name.lower(): value for name, value in theirs if name.lower() not in VOLATILE}
+    names = sorted({*mine, *good}, key=lambda name: (name in BY_NAME_ONLY, name))
+    for name in names:
+        if name not in mine:
+            yield _said(f"{whose} lacks {name}: {good[name][:80]}", (event,))
+        elif name not in good:
+            yield _said(f"{whose} has {name}: {mine[name][:80]}", (event,))
+        elif mine[name] != good[name]:
+            yield _said(f"{whose} has {name}: {mine[name][:80]} (there: {good[name][:80]})", (event,))
+
+
+def _extensions(ours: Life, theirs: Life) -> Iterator[Remark]:
+    if ours.opened and theirs.opened and ours.connection.extensions != theirs.connection.extensions:
+        yield _said(
+            f"the connection has {ours.connection.extensions or 'no extension'}"
+            f" (there: {theirs.connection.extensions or 'none'})"
+        )
+
+
+def _pings(mine: Facts, good: Facts, ours: Life, theirs: Life) -> Iterator[Remark]:
+    """Who pings, when first, and how often."""
+    for kind, words in ((PingSent, "the client pings (RFC 6455)"), (PingReceived, "the server pings")):
+        if mine.visible("pings") and good.visible("pings"):
+            yield from _rhythm(words, ours, theirs, ours.of(kind), theirs.of(kind))
+    if mine.visible("payloads") and good.visible("payloads"):
+        yield from _rhythm("the application pings", ours, theirs, ours.app_pings, theirs.app_pings)
+
+
+def _rhythm(
+    words: str,
+    ours: Life,
+    theirs: Life,
+    mine: np.ndarray[tuple[int], np.dtype[np.int64]],
+    good: np.ndarray[tuple[int], np.dtype[np.int64]],
+) -> Iterator[Remark]:
+    if bool(len(mine)) != bool(len(good)):
+        longer = min(ours.end - ours.start, theirs.end - theirs.start)
+        if len(mine):
+            yield _said(f"{words} at all", ours.ids(mine[:3]))
+        elif longer > 5 and float(theirs.trace.at[good[0]]) - theirs.start < ours.end - ours.start:
+            yield _said(f"nobody does what stands there: {words}")
+        return
+    if not len(mine):
+        return
+    first, there = float(ours.trace.at[mine[0]]) - ours.start, float(theirs.trace.at[good[0]]) - theirs.start
+    if abs(first - there) > 1.0:
+        yield _said(f"{words} first after {first:.1f} s (there: {there:.1f} s)", ours.ids(mine[:1]))
+    if len(mine) > 2 and len(good) > 2:
+        every = float(np.median(np.diff(ours.trace.at[mine])))
+        usual = float(np.median(np.diff(theirs.trace.at[good])))
+        if not 1 / 1.5 < every / max(usual, 1e-6) < 1.5:
+            yield _said(f"{words} every {every:.1f} s (there: {usual:.1f} s)", ours.ids(mine[:3]))
+
+
+def _sizes(mine: Facts, good: Facts, ours: Life, theirs: Life) -> Iterator[Remark]:
+    for kind, word in ((FrameSent, "sent"), (FrameReceived, "received")):
+        if not (mine.visible("sizes") and good.visible("sizes")):
+            return
+        places, there = ours.of(kind), theirs.of(kind)
+        if len(places) and len(there):
+            big, usual = int(ours.trace.size[places].max()), int(theirs.trace.size[there].max())
+            if big > FACTOR * usual and big > 4096:
+                place = int(places[int(np.argmax(ours.trace.size[places]))])
+                yield _said(f"a message of {big:,} bytes was {word} (there: at most {usual:,})", ours.ids([place]))
+
+
+def _timing(ours: Life, theirs: Life) -> Iterator[Remark]:
+    answer, well = answer_of(ours), answer_of(theirs)
+    if answer is None or well is None or answer.seconds is None or well.seconds is None:
+        return
+    if answer.seconds > FACTOR * well.seconds and answer.seconds > 0.2:
+        yield _said(f"the upgrade took {answer.seconds:.2f} s (there: {well.seconds:.2f} s)", (answer.id,))
+
+
+def _endings(ours: Life, theirs: Life) -> Iterator[Remark]:
+    bad, good = ours.connection.ending, theirs.connection.ending
+    if bad is None or bad.clean:
+        return
+    there = str(good.words) if good is not None else "it lived to the end of the recording"
+    yield _said(f"it ended: {bad.words} (there: {there}, after {theirs.end - theirs.start:.0f} s)", bad.events)

@@ -1,0 +1,440 @@
+"""Lives that ended, compared with each other: cases of one kind of ending each, with timers, crowds and sequels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from chatkit.diagnosis import deaths
+from chatkit.diagnosis.attempts import stage_of
+from chatkit.diagnosis.case import Case, Observation
+from chatkit.diagnosis.facts import ACTIVITY, Facts, Life
+from chatkit.diagnosis.limits import suspects
+from chatkit.events import FrameReceived, FrameSent, HealthChecked, HttpAnswered, HttpFailed, PingSent
+
+TOGETHER = 0.5
+"""Seconds within which endings are one event (rule of thumb 3 of the taxonomy)."""
+SPREAD, SHARE = 0.3, 0.03
+"""Seconds, or share of itself, by which a timer may vary (rule of thumb 2)."""
+SHORTEST_TIMER = 1.5
+"""Seconds below which an age or a quiet time is no timer but a consequence."""
+AT_EXPIRY = 2.5
+"""Seconds around ``exp`` that count as at it: ``exp`` is in whole seconds, clocks may differ by one more."""
+RIVAL = 2.0
+"""Seconds before an end within which a new connection is a rival."""
+
+
+def cases(facts: Facts) -> Iterator[Case]:
+    """Ended lives, together where ending, actor, last action and crowd agree."""
+    lives = [life for life in facts.lives if life.opened and life.connection.ending is not None]
+    crowds = _crowds(lives)
+    groups: dict[tuple[Any, ...], list[Life]] = {}
+    for life in lives:
+        ending = life.connection.ending
+        assert ending is not None
+        act = deaths.after(facts, life)
+        doing = act[0] if act is not None else None
+        key = (deaths.ending_value(facts, life), deaths.actor(ending), doing, life.id in crowds)
+        groups.setdefault(key, []).append(life)
+    for group in groups.values():
+        yield _case(facts, tuple(group), crowds)
+
+
+def _crowds(lives: list[Life]) -> dict[str, tuple[Life, ...]]:
+    """Lives that ended in one moment though they began at different ones, by id."""
+    found: dict[str, tuple[Life, ...]] = {}
+    waiting = sorted(lives, key=lambda life: life.end)
+    while waiting:
+        group = [life for life in waiting if life.end - waiting[0].end <= TOGETHER]
+        waiting = waiting[len(group) :]
+        starts = [life.start for life in group]
+        if len(group) > 1 and (max(starts) - min(starts) > 2 * TOGETHER or len(group) > 2):
+            found |= {life.id: tuple(group) for life in group}
+    return found
+
+
+def _case(facts: Facts, lives: tuple[Life, ...], crowds: dict[str, tuple[Life, ...]]) -> Case:
+    first = lives[0]
+    ending = first.connection.ending
+    assert ending is not None
+    count = "" if len(lives) == 1 else f", {len(lives)} times"
+    case = Case(kind="life", title=f"{ending.words}{count}", lives=lives)
+    case.facts = {
+        "code": ending.close_code,
+        "reason": ending.close_reason or "",
+        "error": ending.transport.error if ending.transport is not None else None,
+        "deaths": len(lives),
+    }
+    found = list(deaths.of_end(facts, first))
+    found = _agreeing(facts, found, lives)
+    found += [*_of_after(facts, case), *_of_timer(facts, case), *_of_crowd(facts, case, crowds)]
+    found += [*_of_sequel(facts, case), *_of_expiry(facts, case), *_of_rival(facts, case), *_of_mute(facts, case)]
+    found += _of_disagreement(facts, case)
+    case.observations = tuple(found)
+    _judge_evidence(facts, case)
+    return case
+
+
+def _agreeing(facts: Facts, found: list[Observation], lives: tuple[Life, ...]) -> list[Observation]:
+    """Of several lives: what most of them show, with the events of all that do."""
+    if len(lives) == 1:
+        return found
+    seen: dict[tuple[str, str], list[Observation]] = {}
+    for life in lives[:200]:
+        for one in deaths.of_end(facts, life):
+            seen.setdefault((one.of, one.value), []).append(one)
+    best: dict[str, list[Observation]] = {}
+    for (of, _), group in seen.items():
+        if len(group) > len(best.get(of, [])):
+            best[of] = group
+    total = min(len(lives), 200)
+    merged = []
+    for of, group in best.items():
+        if 2 * len(group) < total and of not in ("log", "lag", "path", "pong", "inbound", "sleep"):
+            continue
+        words = group[0].finding + (f" ({len(group)} of {total} lives)" if len(group) > 1 else "")
+        events = tuple(id for one in group[:20] for id in one.events[:3])
+        merged.append(Observation(of=of, value=group[0].value, finding=words, events=events))
+    return merged
+
+
+def _of_after(facts: Facts, case: Case) -> Iterator[Observation]:
+    acts = [(life, act) for life in case.lives if (act := deaths.after(facts, life)) is not None]
+    if not acts:
+        return
+    value = acts[0][1][0]
+    events = tuple(id for _, act in acts[:20] for id in act[1])
+    gap = float(np.median([act[2] for _, act in acts]))
+    case.facts |= {"trigger": value, "after_s": round(gap, 2)}
+    if value == "nothing":
+        yield Observation(of="after", value=value, finding="we had done nothing within the second before")
+        return
+    words = {"first-ping": "our first ping", "ping": "our ping", "protocol-ping": "our ping (RFC 6455)"}
+    what = words.get(value, f"our {value.replace('-', ' ')}{' message' if value == 'typing' else ''}")
+    often = f" in {len(acts)} of {len(acts)} lives" if len(acts) > 1 else ""
+    yield Observation(of="after", value=value, finding=f"it ended {gap:.1f} s after {what}{often}", events=events)
+    yield from _of_twins(facts, case, value, gap)
+
+
+def _of_twins(facts: Facts, case: Case, value: str, gap: float) -> Iterator[Observation]:
+    """Lives without the action that lasted longer, and lives that survived it."""
+    mine = {life.id for life in case.lives}
+    others = [life for life in facts.lives if life.id not in mine and life.opened]
+    ages = [life.age or 0.0 for life in case.lives]
+    survived, silent = [], []
+    for life in others:
+        acts = _actions(life, value)
+        if not len(acts):
+            if life.end - life.start > 3 * max(ages) + 2:
+                silent.append(life)
+        elif any(life.end - float(life.trace.at[i]) > gap + 1.5 for i in acts.tolist()):
+            survived.append(life)
+    if value in ("first-ping", "protocol-ping"):
+        _bracket(case, survived)
+        survived = [life for life in survived if _offset(life, value) <= case.facts.get("window_min_s", 0.0)]
+    if silent:
+        words = f"without it a connection lived for {silent[0].end - silent[0].start:.0f} s"
+        yield Observation(of="repeat", value="twin-lived", finding=words, events=())
+    elif survived:
+        yield Observation(of="repeat", value="mixed", finding="another connection survived the same action")
+    elif len(case.lives) > 1:
+        yield Observation(
+            of="repeat", value="always", finding=f"{len(case.lives)} lives ended like that, and none survived it"
+        )
+    else:
+        yield Observation(of="repeat", value="once", finding="it was seen once")
+
+
+def _actions(life: Life, value: str) -> Any:
+    if value in ("first-ping", "ping"):
+        return life.app_pings
+    if value == "protocol-ping":
+        return life.of(PingSent)
+    return life.of(FrameSent)
+
+
+def _offset(life: Life, value: str) -> float:
+    acts = _actions(life, value)
+    return float(life.trace.at[acts[0]]) - life.start if len(acts) else float("inf")
+
+
+def _bracket(case: Case, survived: list[Life]) -> None:
+    """How soon after the opening a ping was fatal, and from when on it was not."""
+    value = case.facts["trigger"]
+    fatal = [offset for life in case.lives if (offset := _offset(life, value)) < 1e6]
+    fine = [_offset(life, value) for life in survived]
+    low = max(fatal, default=0.0)
+    high = min((one for one in fine if one > low), default=None)
+    case.facts["window_min_s"] = round(low, 2)
+    if high is not None:
+        case.facts["window_max_s"] = round(high, 2)
+    case.facts["window_s"] = round((low + high) / 2 if high is not None else low, 2)
+    case.facts["ping"] = "protocol" if value == "protocol-ping" else "application"
+
+
+# Timers
+
+
+def steady(values: list[float]) -> bool:
+    """Whether these seconds could be one timer."""
+    middle = float(np.median(values))
+    return max(values) - min(values) <= max(SPREAD, SHARE * middle)
+
+
+def _of_timer(facts: Facts, case: Case) -> Iterator[Observation]:
+    """Constant age, constant quiet, both, or neither; a known limit where there is one life only."""
+    if not facts.visible("timing"):
+        return
+    ages = [life.age for life in case.lives if life.age is not None]
+    idles = {kind: [q for life in case.lives if (q := life.idle(kind)) is not None] for kind in ACTIVITY}
+    if len(ages) < len(case.lives) or not ages or max(ages) < SHORTEST_TIMER:
+        return
+    events = tuple(id for life in case.lives[:20] if life.connection.ending for id in life.connection.ending.events)
+    case.facts["ages"] = [round(age, 3) for age in ages]
+    case.facts["age_s"] = _measured(ages)
+    if facts.visible("frames"):
+        quiet = idles["any"]
+        case.facts["timeout_s"], case.facts["counts"] = _measured(quiet), "any"
+    else:
+        quiet = []
+    if len(ages) >= 2:
+        yield from _of_many(facts, case, ages, idles, events)
+    else:
+        yield _of_one(case, ages[0], quiet[0] if quiet else None, events)
+    if len(ages) >= 3:
+        case.facts["mean_s"] = round(float(np.mean(ages)), 1)
+
+
+def _measured(values: list[float]) -> float:
+    return round(float(np.median(values)), 3)
+
+
+def _of_many(
+    facts: Facts, case: Case, ages: list[float], idles: dict[str, list[float]], events: tuple[str, ...]
+) -> Iterator[Observation]:
+    age = steady(ages)
+    kinds = [
+        kind
+        for kind, values in idles.items()
+        if len(values) == len(ages)
+        and steady(values)
+        and min(values) >= SHORTEST_TIMER
+        and facts.visible("frames")
+        # Nothing of that kind happened at all while other things did: that quiet is the age by another name.
+        and (kind == "any" or max(a - q for a, q in zip(ages, values, strict=True)) > SHORTEST_TIMER / 3)
+    ]
+    apart = [
+        kind for kind in kinds if max(a - q for a, q in zip(ages, idles[kind], strict=True)) > max(1.0, 0.1 * max(ages))
+    ]
+    if kinds:
+        kind = (apart or kinds)[0]
+        case.facts["counts"], case.facts["timeout_s"] = kind, _measured(idles[kind])
+    if age and kinds:
+        value = _by_limit(case, _measured(ages), case.facts["timeout_s"]) or "either"
+        words = f"all lived {_measured(ages):.1f} s and were quiet for the last {case.facts['timeout_s']:.1f} s"
+    elif age:
+        value, words = "age", f"all ended at an age of {_measured(ages):.1f} s ({len(ages)} lives)"
+    elif kinds:
+        value = "idle"
+        words = f"all ended {case.facts['timeout_s']:.1f} s after the last activity ({case.facts['counts']})"
+        words += f", at ages from {min(ages):.1f} to {max(ages):.1f} s"
+    else:
+        value, words = "irregular", f"neither ages ({min(ages):.1f} to {max(ages):.1f} s) nor quiet times agree"
+        starts = [life.end for life in case.lives]
+        if len(starts) >= 3 and steady(np.diff(sorted(starts)).tolist()) and min(np.diff(sorted(starts))) > 5:
+            value, words = "clock", f"they ended every {float(np.median(np.diff(sorted(starts)))):.0f} s by the clock"
+            case.facts["period_s"] = round(float(np.median(np.diff(sorted(starts)))), 1)
+    yield Observation(of="timer", value=value, finding=words, events=events)
+
+
+def _by_limit(case: Case, age: float, quiet: float | None) -> str | None:
+    """Which of the two is a limit that is known to be someone's."""
+    ending = case.lives[0].connection.ending
+    assert ending is not None
+    how = _how(ending.close_code, ending.transport.how if ending.transport is not None else None)
+    by_idle = quiet is not None and quiet >= SHORTEST_TIMER and bool(suspects("idle", quiet, error=0.5, ending=how))
+    by_age = bool(suspects("age", age, error=0.5, ending=how))
+    if by_idle and by_age:
+        return "known-either"
+    return "known-idle" if by_idle else "known-age" if by_age else None
+
+
+def _of_one(case: Case, age: float, quiet: float | None, events: tuple[str, ...]) -> Observation:
+    """One life tells a timer only by a limit that is known to be someone's."""
+    value = _by_limit(case, age, quiet) or "single"
+    words = {
+        "known-either": f"{age:.1f} s of life and {quiet or 0:.1f} s of quiet are both known limits",
+        "known-idle": f"it ended after {quiet or 0:.1f} s without activity, a known idle time-out",
+        "known-age": f"it ended at an age of {age:.1f} s, a known limit",
+        "single": "one life alone tells no timer",
+    }
+    return Observation(of="timer", value=value, finding=words[value], events=events)
+
+
+def _how(code: int | None, transport: str | None) -> str | None:
+    if code is not None and code != 1006:
+        return f"close:{code}"
+    return {"timeout": "silence"}.get(transport or "", transport)
+
+
+# Crowds and sequels
+
+
+def _of_crowd(facts: Facts, case: Case, crowds: dict[str, tuple[Life, ...]]) -> Iterator[Observation]:
+    crowd = crowds.get(case.lives[0].id)
+    if crowd is not None:
+        ids = {life.id for life in crowd}
+        left = [one for one in facts.open_at(crowd[0].end - 1e-6) if one.id not in ids and one.end > crowd[-1].end + 1]
+        case.facts["count"] = len(crowd)
+        value = "some" if left else "all"
+        words = f"{len(crowd)} connections ended within {crowd[-1].end - crowd[0].end:.1f} s of each other"
+        words += f", while {len(left)} lived on" if left else ", all that were open"
+        events = tuple(id for life in crowd[:20] if life.connection.ending for id in life.connection.ending.events[:1])
+        yield Observation(of="together", value=value, finding=words, events=events)
+        return
+    others = [one for life in case.lives for one in facts.open_at(life.end - 1e-6) if one is not life]
+    if any(one.end > life.end + 1 for life in case.lives for one in others):
+        yield Observation(of="together", value="alone", finding="other connections lived on")
+    else:
+        yield Observation(of="together", value="single", finding="no other connection was open")
+
+
+def _of_sequel(facts: Facts, case: Case) -> Iterator[Observation]:
+    """How the next attempt went, and whether the server was away."""
+    ends = [(life, after) for life in case.lives if (after := facts.next_attempt(life)) is not None]
+    value: str | None = None
+    events: tuple[str, ...] = ()
+    if ends:
+        life, attempt = ends[0]
+        value, words = _sequel(attempt)
+        events = attempt.connection.ending.events if attempt.connection.ending is not None else ()
+        yield Observation(of="next", value=value, finding=words, events=events)
+        back = _back(facts, life)
+        if back is not None:
+            case.facts["gap_s"] = round(back - life.end, 1)
+    bad = [one for one in facts.health if _around(one, case) and not one.healthy and one.status not in (404, 405, 501)]
+    if value in ("refused", "gateway"):
+        yield Observation(
+            of="gap", value=value, finding=f"right after, the next attempt was answered: {value}", events=events
+        )
+    elif bad:
+        yield Observation(of="gap", value="failing", finding=str(bad[0]), events=tuple(one.id for one in bad[:10]))
+    elif value == "opens":
+        yield Observation(of="gap", value="open", finding="the server was there all the time", events=events)
+
+
+def _around(one: HealthChecked, case: Case) -> bool:
+    return any(life.end - 1 <= one.at <= life.end + 15 for life in case.lives)
+
+
+def _sequel(attempt: Life) -> tuple[str, str]:
+    if attempt.opened:
+        return "opens", "the next attempt opened"
+    status = attempt.connection.status
+    if status in (401, 403):
+        return "auth", f"the next attempt was refused with HTTP {status}"
+    if status in (502, 503, 504):
+        return "gateway", f"the next attempt was answered HTTP {status}"
+    stage = stage_of(attempt)
+    if stage == "refused":
+        return "refused", "the next attempt found nobody listening"
+    return "fails", f"the next attempt failed at {stage}"
+
+
+def _back(facts: Facts, life: Life) -> float | None:
+    """When a connection opened again."""
+    return min((one.start for one in facts.lives if one.opened and one.start > life.end), default=None)
+
+
+def _of_expiry(facts: Facts, case: Case) -> Iterator[Observation]:
+    values = []
+    for life in case.lives:
+        expires = facts.expires(life)
+        if expires is not None:
+            late = life.trace.epoch + life.end - expires
+            begun = life.trace.epoch + life.start - expires
+            value = "at-exp" if abs(late) <= AT_EXPIRY and begun < -1 else "after-exp" if late > 0 else "before-exp"
+            values.append((value, late, expires))
+    if not values:
+        return
+    value = max({v for v, _, _ in values}, key=lambda one: sum(v == one for v, _, _ in values))
+    late = next(late for v, late, _ in values if v == value)
+    case.facts["exp"] = next(expires for v, _, expires in values if v == value)
+    words = {
+        "at-exp": f"it ended {abs(late):.1f} s {'after' if late > 0 else 'before'} its token expired",
+        "after-exp": f"its token had expired {late:.0f} s before",
+        "before-exp": f"its token was good for {-late:.0f} s more",
+    }
+    events = tuple(life.trace[int(life.places[0])].id for life in case.lives[:3])
+    yield Observation(of="expiry", value=value, finding=words[value], events=events)
+
+
+def _of_rival(facts: Facts, case: Case) -> Iterator[Observation]:
+    """A connection of ours to the same place that had just opened when this one ended."""
+    hits = []
+    for life in case.lives:
+        place = (life.connection.url or "").partition("?")[0]
+        hits += [
+            one
+            for one in facts.lives
+            if one is not life
+            and one.opened
+            and -0.3 <= life.end - one.start <= RIVAL
+            and one.start > life.start
+            and (one.connection.url or "").partition("?")[0] == place
+        ]
+    if len(hits) >= len(case.lives):
+        words = "another connection to the same place had opened just before" + (
+            f" ({len(hits)} times)" if len(hits) > 1 else ""
+        )
+        events = tuple(one.trace[int(one.places[0])].id for one in hits[:10])
+        yield Observation(of="rival", value="yes", finding=words, events=events)
+
+
+def _of_mute(facts: Facts, case: Case) -> Iterator[Observation]:
+    """Health, API and sockets silent at once: requests that took long while this connection heard nothing."""
+    looks: list[HealthChecked | HttpAnswered | HttpFailed] = [*facts.health, *facts.answers, *facts.failures]
+    slow = [one for one in looks if one.seconds >= 3.0]
+    for life in case.lives:
+        came = life.of(FrameReceived, until=life.end)
+        last = float(life.trace.at[came[-1]]) if len(came) else life.start
+        hits = [
+            one
+            for one in slow
+            if one.at - one.seconds < life.end and one.at > last + 1 and one.at - one.seconds > last - 5
+        ]
+        if hits and life.end - last > 3.0:
+            case.facts["mute_s"] = round(max(one.seconds for one in hits), 1)
+            words = f"health or API were mute for {case.facts['mute_s']} s while the socket was silent too"
+            yield Observation(of="mute", value="yes", finding=words, events=tuple(one.id for one in hits[:10]))
+            return
+
+
+def _of_disagreement(facts: Facts, case: Case) -> Iterator[Observation]:
+    if not facts.trace.header.vantages:
+        return
+    from chatkit.merging import disagreements
+
+    mine = set(case.connections)
+    for one in disagreements(facts.trace):
+        if one.connection in mine and one.what in ("close-not-delivered", "different-end", "different-code"):
+            yield Observation(of="vantage", value="not-delivered", finding=one.text, events=one.events)
+            return
+
+
+# What this kind of evidence can carry
+
+
+def _judge_evidence(facts: Facts, case: Case) -> None:
+    """A browser's abort without a close frame carries no cause while it is short (rule of thumb 6)."""
+    ages = [life.age for life in case.lives if life.age is not None]
+    young = not ages or float(np.median(ages)) < deaths.EARLY
+    unsaid = case.value("ending") in ("hidden", "abort") and case.value("log") is None
+    if unsaid and facts.browser_only and young and not facts.live:
+        case.carries = False
+        case.why_not = (
+            f"{facts.trace.origin.format or 'this evidence'} shows neither close frames nor how TCP ended, so no cause "
+            "can be read off this short life; a NetLog, a capture, the server's log or `chatkit diagnose` would show it"
+        )

@@ -1,0 +1,206 @@
+"""The engine: cases and their observations in, ranked causes out.
+
+Naive Bayes over the taxonomy. P(cause | observations) ∝ prior × Π P(value | cause); a cause that says nothing about
+an observation gets the observation's general rate, so only what tells causes apart moves anything. Two hypotheses
+stand beside the taxonomy: ``none`` (a clean life) and ``unknown`` (whatever it is, the evidence is as in general):
+where ``unknown`` wins there is no verdict. Observations of one case hang together, so their product is tempered by
+an exponent; how often a confidence is right is measured by ``make bench-diagnosis``.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from msgspec import Struct
+
+from chatkit.diagnosis import attempts, chat, endings
+from chatkit.diagnosis.case import Case, Observation
+from chatkit.diagnosis.facts import Facts, Life
+from chatkit.diagnosis.report import evidence_of, headline, lives_line, next_steps, ranked_cause, remarks, unknowns
+from chatkit.diagnosis.result import Diagnosis, Evidence, RankedCause, RuledOut
+from chatkit.diagnosis.taxonomy import NONE, UNKNOWN, Cause, causes, observables
+from chatkit.trace import Trace
+
+TEMPER = 0.85
+"""Exponent on each likelihood ratio: observations of one case are not independent."""
+ENOUGH = 0.5
+"""Probability from which on a cause is named."""
+PRIOR_UNKNOWN, PRIOR_NONE = 0.02, 0.25
+MOST_SURE = 0.99
+"""No recording proves more than that."""
+
+NORMAL: dict[str, dict[str, float]] = {
+    "ending": {"close-1000": 0.5, "close-1001": 0.22, "close-1005": 0.1, "hidden": 0.12, "fin": 0.01, "*": 0.001},
+    "by": {"client": 0.9, "server": 0.09, "nobody": 0.01},
+    "age": {"instant": 0.04, "early": 0.3, "minutes": 0.5, "hours": 0.16},
+    "timer": {"single": 0.6, "irregular": 0.35, "either": 0.02, "*": 0.005},
+    "together": {"single": 0.6, "alone": 0.3, "all": 0.09, "some": 0.01},
+    "gap": {"open": 0.99, "*": 0.003},
+    "next": {"opens": 0.97, "*": 0.01},
+    "reason": {"none": 0.6, "goodbye": 0.35, "other": 0.045, "*": 0.0005},
+    "pong": {"answered": 0.98, "*": 0.01},
+    "after": {"nothing": 0.8, "message": 0.08, "ping": 0.05, "typing": 0.03, "protocol-ping": 0.02, "*": 0.005},
+    "hello": {"yes": 0.98, "never": 0.02},
+    "path": {"clean": 0.9, "repeated": 0.09, "unacknowledged": 0.01},
+    "lag": {"fine": 0.99, "blocked": 0.01},
+    "rival": {"no": 0.9, "yes": 0.1},
+}  # fmt: skip
+"""A clean life: what it makes visible."""
+_LIFE_KINDS = ("life", "attempt")
+
+
+class Hypothesis(Struct, frozen=True):
+    """A possible explanation with its probability."""
+
+    id: str
+    probability: float
+
+
+def diagnose(trace: Trace, *, baseline: Trace | None = None, health_method: str | None = None) -> Diagnosis:
+    """Names the cause that a trace shows, with its evidence; or says that nothing is wrong, or that it cannot tell.
+
+    Args:
+        trace: a recording, an import, or several merged.
+        baseline: a healthy recording to compare with; what differs becomes findings.
+        health_method: ``HEAD`` where the monitor is known to ask with it: then an endpoint that refuses HEAD is a
+            fault and no remark.
+
+    Returns:
+        A diagnosis: verdict ``fault``, ``no-fault`` or ``inconclusive``; causes with probabilities, most probable
+        first; remarks; what is ruled out; what remains unknown.
+    """
+    facts = Facts(trace)
+    found = [*endings.cases(facts), *attempts.cases(facts), *chat.cases(facts, health_method)]
+    ranked = [(case, rank(case)) for case in found]
+    ranked = _without_consequences(ranked)
+    faults, doubts = [], []
+    for case, hypotheses in ranked:
+        best = hypotheses[0]
+        if best.id == NONE:
+            continue
+        if case.carries and best.id != UNKNOWN and best.probability >= ENOUGH:
+            faults.append((case, hypotheses))
+        else:
+            doubts.append((case, hypotheses))
+    named = _merged([ranked_cause(facts, case, _top(case, hs)) for case, hs in faults])
+    verdict = "fault" if named else "inconclusive" if doubts or not _anything(facts) else "no-fault"
+    extra: tuple[Any, ...] = ()
+    if baseline is not None:
+        from chatkit.diagnosis.comparison import compare
+
+        extra = compare(trace, baseline)
+    return Diagnosis(
+        verdict=verdict,  # type: ignore[arg-type]
+        causes=named,
+        remarks=(*remarks(facts, [case for case, _ in ranked]), *extra),
+        ruled_out=_ruled_out(faults),
+        unknown=unknowns(facts, named, doubts),
+        headline=headline(facts, verdict, named, doubts),
+        next_steps=next_steps(facts, named, doubts),
+        lives=lives_line(facts),
+    )
+
+
+def rank(case: Case) -> list[Hypothesis]:
+    """Hypotheses about a case, most probable first; the probabilities add up to one."""
+    candidates = [cause for cause in causes().values() if case.kind in cause.cases]
+    scores = {cause.id: math.log(cause.prior) + _score(cause, case) for cause in candidates}
+    scores[UNKNOWN] = math.log(PRIOR_UNKNOWN)
+    if case.kind == "life":
+        scores[NONE] = math.log(PRIOR_NONE) + sum(_normal(one) for one in case.observations)
+    peak = max(scores.values())
+    total = sum(math.exp(score - peak) for score in scores.values())
+    found = [Hypothesis(id, min(MOST_SURE, math.exp(score - peak) / total)) for id, score in scores.items()]
+    return sorted(found, key=lambda one: -one.probability)
+
+
+def _score(cause: Cause, case: Case) -> float:
+    return sum(lift(cause, one) for one in case.observations)
+
+
+def lift(cause: Cause, one: Observation) -> float:
+    """Logarithm of how much likelier an observation is with a cause than in general, tempered."""
+    observable = observables()[one.of]
+    return TEMPER * math.log(max(cause.likelihood(observable, one.value), 1e-4) / observable.rate(one.value))
+
+
+def _normal(one: Observation) -> float:
+    table = NORMAL.get(one.of)
+    if table is None:
+        return 0.0
+    return TEMPER * math.log(table.get(one.value, table.get("*", 0.01)) / observables()[one.of].rate(one.value))
+
+
+def _top(case: Case, hypotheses: list[Hypothesis]) -> tuple[Hypothesis, list[Hypothesis], tuple[Evidence, ...]]:
+    best = hypotheses[0]
+    cause = causes()[best.id]
+    return best, hypotheses[1:], evidence_of(case, lambda one: lift(cause, one))
+
+
+def _merged(found: list[RankedCause]) -> tuple[RankedCause, ...]:
+    """One entry per cause, the one that explains most first."""
+    by_id: dict[str, RankedCause] = {}
+    for cause in sorted(found, key=lambda one: -one.confidence * (1 + math.log2(max(1, len(one.connections))))):
+        if cause.id not in by_id:
+            by_id[cause.id] = cause
+            continue
+        kept = by_id[cause.id]
+        ids = tuple(dict.fromkeys((*kept.connections, *cause.connections)))
+        evidence = (*kept.evidence, *(one for one in cause.evidence if one not in kept.evidence))
+        by_id[cause.id] = _replace(kept, connections=ids, evidence=evidence[:12])
+    chat_last = sorted(by_id.values(), key=lambda one: causes()[one.id].group == 6 and one.id == "reconnect-storm")
+    return tuple(chat_last)
+
+
+def _replace(cause: RankedCause, **changes: Any) -> RankedCause:
+    from msgspec.structs import replace
+
+    return replace(cause, **changes)
+
+
+def _without_consequences(ranked: list[tuple[Case, list[Hypothesis]]]) -> list[tuple[Case, list[Hypothesis]]]:
+    """Attempts that failed because of an end that is explained already are not cases of their own (rule of thumb 1)."""
+    lives = [(case, hs) for case, hs in ranked if case.kind == "life" and hs[0].id not in (NONE, UNKNOWN)]
+    away = [case for case, _ in lives if case.value("gap") in ("refused", "gateway", "failing")]
+    turned = [
+        case for case, hs in lives if case.value("next") == "auth" and hs[0].id in ("token-expired", "auth-rejected")
+    ]
+    kept = []
+    for case, hypotheses in ranked:
+        gone = (
+            case.kind == "attempt" and case.value("stage") in ("refused", "tcp", "silent") and _follow(case.lives, away)
+        )
+        gone |= case.kind == "attempt" and case.value("status") in ("502", "503", "504") and _follow(case.lives, away)
+        gone |= case.kind == "attempt" and case.value("status") in ("401", "403") and _follow(case.lives, turned)
+        if not gone:
+            kept.append((case, hypotheses))
+    return kept
+
+
+def _follow(lives: tuple[Life, ...], cases: list[Case]) -> bool:
+    return bool(cases) and all(
+        any(0 <= life.connection.started_at - dead.end <= 180 for case in cases for dead in case.lives)
+        for life in lives
+    )
+
+
+def _ruled_out(faults: list[tuple[Case, list[Hypothesis]]]) -> tuple[RuledOut, ...]:
+    """Look-alikes of the named causes that the evidence speaks against, with the observation that does most."""
+    found: dict[str, RuledOut] = {}
+    named = {hypotheses[0].id for _, hypotheses in faults}
+    for case, hypotheses in faults:
+        best = causes()[hypotheses[0].id]
+        chances = {one.id: one.probability for one in hypotheses}
+        for id in best.lookalikes:
+            if id in named or id in found or chances.get(id, 0.0) > 0.03 or case.kind not in causes()[id].cases:
+                continue
+            against = min(case.observations, key=lambda one: lift(causes()[id], one) - lift(best, one), default=None)
+            if against is not None and lift(causes()[id], against) < lift(best, against):
+                found[id] = RuledOut(id=id, because=against.finding)
+    return tuple(found.values())
+
+
+def _anything(facts: Facts) -> bool:
+    """Whether the evidence shows a connection, or at least something of the chat."""
+    return any(life.opened for life in facts.lives) or bool(facts.answers or facts.health)
