@@ -45,7 +45,8 @@ def run(args: argparse.Namespace) -> int:
     from chatkit.diagnosis import diagnose
 
     diagnosis = diagnose(trace, baseline=baseline, health_method=args.health_method)
-    written = _write(trace, diagnosis, baseline, out, folder)
+    page = _page(trace, diagnosis, inputs)
+    written = _write(trace, diagnosis, baseline, page, out, folder)
     if args.json:
         print(json.dumps(_document(inputs, diagnosis, written)))
     else:
@@ -72,14 +73,19 @@ def _places(args: argparse.Namespace) -> tuple[Path | None, Path | None]:
     return out, folder
 
 
+def _page(trace: Trace, diagnosis: Diagnosis, inputs: list[Input]) -> bytes:
+    """The HTML file, made now."""
+    from chatkit.views.report import report
+
+    return report(trace, diagnosis, inputs=inputs, made_at=time.time()).encode("utf-8", "replace")
+
+
 def _write(
-    trace: Trace, diagnosis: Diagnosis, baseline: Trace | None, out: Path | None, folder: Path | None
+    trace: Trace, diagnosis: Diagnosis, baseline: Trace | None, page: bytes, out: Path | None, folder: Path | None
 ) -> list[str]:
     """Names of what was written."""
     from chatkit.views.bundle import bundle
-    from chatkit.views.report import report
 
-    page = report(trace, diagnosis, made_at=time.time()).encode("utf-8", "replace")
     written = []
     if out is not None:
         writing.write(out, page)

@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,6 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from chatkit.clock import iso_utc
 from chatkit.errors import InvalidInput
 from chatkit.events import KIND_CODE, FrameReceived, FrameSent
 from chatkit.views import packet, wording
@@ -32,12 +32,13 @@ from chatkit.views.shaping import few
 from chatkit.views.ticket import ticket
 from chatkit.views.timeline import lay_out
 from chatkit.views.verdict import card, stylesheet
-from chatkit.views.when import count
+from chatkit.views.when import count, stretch, zoned
 from chatkit.views.wording import say
 
 if TYPE_CHECKING:
     from chatkit.diagnosis.result import Diagnosis
     from chatkit.ending import Connection
+    from chatkit.inspection import Input
     from chatkit.trace import Trace
 
 MOST_ROWS = 200
@@ -76,6 +77,7 @@ def report(
     diagnosis: Diagnosis,
     *,
     title: str | None = None,
+    inputs: Sequence[Input] = (),
     sections: Sequence[Section] = (),
     made_at: float | None = None,
 ) -> str:
@@ -85,6 +87,7 @@ def report(
         trace: the evidence; several pieces are merged before.
         diagnosis: what was found in it.
         title: of the page; what was talked to otherwise.
+        inputs: the files as they were read; what the trace itself tells of them otherwise.
         sections: what else is to be shown, between the connections and the inputs.
         made_at: Unix time at which the report is made, if it shall say so.
     """
@@ -93,7 +96,7 @@ def report(
     name = say(title or trace.origin.target or trace.origin.file or "recording", 160)
     shown = [card(diagnosis, trace, style=False), _timeline(trace, diagnosis), _connections(trace)]
     shown += [_panel(say(one.title, 80), one.html) for one in sections]
-    shown += [_inputs(trace), _panel("Secrets", f"<p>{_e(REDACTION)}</p>"), _ticket(diagnosis, trace)]
+    shown += [_inputs(trace, inputs), _panel("Secrets", f"<p>{_e(REDACTION)}</p>"), _ticket(diagnosis, trace)]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
@@ -124,8 +127,12 @@ def _digest(text: str) -> str:
 
 def _about(trace: Trace, name: str, made_at: float | None) -> str:
     begin = trace.epoch + (float(trace.at.min()) if len(trace) else 0.0)
-    parts = [name, f"{iso_utc(begin)} to {iso_utc(begin + trace.duration)} (UTC)"]
-    return " · ".join(parts + ([f"report made {iso_utc(made_at)}"] if made_at is not None else []))
+    end = begin + trace.duration
+    day = f"{zoned(begin, UTC):%Y-%m-%d} " if zoned(begin, UTC).date() == zoned(end, UTC).date() else ""
+    parts = [name, day + stretch(begin, end, UTC)]
+    return " · ".join(
+        parts + ([f"report made {zoned(made_at, UTC):%Y-%m-%d %H:%M} UTC"] if made_at is not None else [])
+    )
 
 
 def _timeline(trace: Trace, diagnosis: Diagnosis) -> str:
@@ -243,15 +250,18 @@ def _ending(c: Connection) -> str:
     return f'<button type="button" class="ckr-claim" data-events="{ids}">{_e(say(c.ending, 200))}</button>'
 
 
-def _inputs(trace: Trace) -> str:
+def _inputs(trace: Trace, inputs: Sequence[Input]) -> str:
     """What the page was made from, and what each of it cannot show."""
     views = trace.header.vantages
-    names = [(view.name, view.origin, view.not_visible) for view in views] or [("", trace.origin, trace.not_visible)]
+    if views or not inputs:
+        found = [(one.origin, one.not_visible) for one in views or [trace.header]]
+        told = [(one.file or one.target or one.kind, one.format or one.kind, unseen) for one, unseen in found]
+    else:
+        told = [(one.file, one.format, one.not_visible) for one in inputs]
     rows = ""
-    for n, (name, origin, unseen) in enumerate(names):
+    for n, (source, form, unseen) in enumerate(told):
         words = "; ".join(wording.hidden_words(unseen)) or "everything that chatkit looks at is visible"
-        source = origin.file or origin.target or origin.kind
-        cells = [*([name] if views else []), source, origin.format or origin.kind]
+        cells = [*([views[n].name] if views else []), source, form]
         cells += [_clock(views[n].offset, views[n].offset_error)] if views else []
         rows += "<tr>" + "".join(f"<td>{_e(say(cell, 200))}</td>" for cell in cells) + f"<td>{_e(words)}</td></tr>"
     head = [*(["seen by"] if views else []), "input", "format", *(["clock"] if views else []), "not visible in it"]

@@ -136,7 +136,8 @@ def _evidence(title: str, found: Sequence[Evidence], trace: Trace | None) -> lis
     lines = ["", f"## {title}", ""] if found else []
     for one in found[: wording.MOST_ITEMS]:
         lines.append(f"- {mark(_finding(one))}")
-        lines += [f"  - {mark(line)}" for line in (wording.told(trace, one.events, 4) if trace is not None else [])]
+        events = [f"  - {mark(line)}" for line in (wording.told(trace, one.events, 4) if trace is not None else [])]
+        lines += [line for line in events if line not in lines]  # what shows two things is told once
     return lines
 
 

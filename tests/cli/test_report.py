@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
-import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -27,7 +25,7 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         baselines.append(baseline)
         return early_ping(trace)
 
-    monkeypatch.setitem(sys.modules, "chatkit.diagnosis", SimpleNamespace(diagnose=diagnose))
+    monkeypatch.setattr("chatkit.diagnosis.diagnose", diagnose)
     return baselines
 
 

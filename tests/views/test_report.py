@@ -122,7 +122,7 @@ def test_more_sections_stand_between() -> None:
     """Made by other views."""
     page = report(TRACE, HEALTHY, sections=[Section("Survival", "<svg></svg>")], made_at=0.0)
     assert "<h2>Survival</h2><svg></svg>" in page
-    assert "report made 1970-01-01T00:00:00" in page
+    assert "report made 1970-01-01 00:00 UTC" in page
 
 
 def long_trace(count: int, texts: bool) -> Trace:
