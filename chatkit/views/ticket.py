@@ -26,7 +26,7 @@ def text(diagnosis: Diagnosis, trace: Trace | None = None) -> str:
     """The verdict for a terminal."""
     own, guesses = wording.split(diagnosis)
     lines = [wording.headline(diagnosis)]
-    told = wording.ending(trace, own[0].connections if own else ()) if diagnosis.verdict == "fault" else None
+    told = wording.ending(trace, own[0]) if own else None
     lines += [str(told)] if told else []
     lines += (
         [""] + [_bar(*one) for one in wording.probabilities(diagnosis)[: wording.MOST_ITEMS]]
@@ -108,7 +108,7 @@ def _chapter(title: str, items: Sequence[str]) -> list[str]:
 
 def _facts(diagnosis: Diagnosis, trace: Trace | None, own: Sequence[RankedCause]) -> list[str]:
     ids = own[0].connections if own else ()
-    told = wording.ending(trace, ids) if own else None
+    told = wording.ending(trace, own[0]) if own else None
     moment = wording.since(trace, ids) if own else None
     facts: list[tuple[str, str]] = [("Verdict", diagnosis.verdict)]
     facts += [("Cause", f"`{_code(own[0].id)}`, confidence {own[0].confidence:.2f}")] if own else []

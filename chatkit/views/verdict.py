@@ -54,7 +54,7 @@ def _fault(
     diagnosis: Diagnosis, trace: Trace | None, own: Sequence[RankedCause], guesses: Sequence[RankedCause]
 ) -> str:
     first, *others = own
-    told = wording.ending(trace, first.connections)
+    told = wording.ending(trace, first)
     how = f"<p class='ckv-how'>{_e(told.before)}<strong>{_e(told.strong)}</strong>{_e(told.after)}</p>" if told else ""
     parts = [
         _kicker("fault", wording.looked_at(trace, diagnosis)),
@@ -141,8 +141,8 @@ def _fix(cause: RankedCause) -> str:
 
 
 def _another(cause: RankedCause, trace: Trace | None) -> str:
-    """A cause of other connections in the same evidence."""
-    told = wording.ending(trace, cause.connections)
+    """Another cause in the same evidence."""
+    told = wording.ending(trace, cause)
     how = f"<p class='ckv-how'>{_e(str(told))}</p>" if told else ""
     title = f"<h2 class='ckv-second'>And: {_e(say(cause.summary))}</h2>"
     return f"<div class='ckv-another'>{title}{how}{_acts(cause)}{_columns(cause, trace)}</div>"

@@ -27,7 +27,19 @@ MOST_ITEMS = 12
 MOST_EVENTS = 8
 """Events that are told in words behind one claim."""
 OWN_CAUSE = 0.5
-"""Confidence from which a cause of other connections is a second cause, not a second guess."""
+"""Confidence from which a further cause is a second cause, not a second guess."""
+_NOT_AN_ENDING = {
+    "health-method-mismatch",
+    "health-lies",
+    "duplicate-delivery",
+    "lost-reply",
+    "multi-worker-split",
+    "slow-reply",
+    "stuck-typing",
+    "out-of-order",
+    "wrong-contract",
+}
+"""Causes of the taxonomy's last part: the connection lives, the chat does not. How it ended is beside the point."""
 
 WHO = {
     "client": "the client",
@@ -88,19 +100,13 @@ def to_try(diagnosis: Diagnosis) -> list[str]:
 
 
 def split(diagnosis: Diagnosis) -> tuple[list[RankedCause], list[RankedCause]]:
-    """The causes that stand side by side because they speak of different connections, and the guesses beside them."""
-    own: list[RankedCause] = []
-    guesses: list[RankedCause] = []
-    spoken: set[str] = set()
-    for cause in diagnosis.causes:
-        mine = set(cause.connections)
-        first = not own and diagnosis.verdict == "fault"
-        if first or (own and cause.confidence >= OWN_CAUSE and mine and not mine & spoken):
-            own.append(cause)
-            spoken |= mine
-        else:
-            guesses.append(cause)
-    return own, guesses
+    """The causes that stand side by side, and the guesses beside them.
+
+    Of causes that exclude each other at most one is more probable than not: two such causes are two faults.
+    """
+    fault = diagnosis.verdict == "fault"
+    own = [cause for n, cause in enumerate(diagnosis.causes) if fault and (n == 0 or cause.confidence >= OWN_CAUSE)]
+    return own, [cause for cause in diagnosis.causes if cause not in own]
 
 
 def acts(cause: RankedCause) -> str:
@@ -135,11 +141,11 @@ def which(connections: Sequence[str]) -> str:
     return f"connection{'s' if len(connections) > 1 else ''} {shown}{more}"
 
 
-def ending(trace: Trace | None, ids: Iterable[str]) -> Sentence | None:
-    """How these connections ended: which 1006 it is, who ended it and at which layer."""
-    if trace is None:
+def ending(trace: Trace | None, cause: RankedCause) -> Sentence | None:
+    """How the connections of a cause ended: which 1006 it is, who ended it and at which layer."""
+    if trace is None or cause.id in _NOT_AN_ENDING:
         return None
-    wanted = set(ids)
+    wanted = set(cause.connections)
     ended = [c for c in trace.connections if c.ending is not None and (not wanted or c.id in wanted)]
     if not ended:
         return None

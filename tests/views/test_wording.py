@@ -9,7 +9,7 @@ from chatkit.views import wording
 from tests.stories import story, text
 from tests.views.verdicts import RankedCause
 
-END = (5.0, TransportEnded)
+CAUSE = RankedCause(id="server-error", confidence=0.9, who="server", connections=("1",))
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ END = (5.0, TransportEnded)
 )
 def test_how_it_ended(facts, told) -> None:
     """Never the close code alone."""
-    assert str(wording.ending(story((0.0, Opened), *facts), ["1"])) == told
+    assert str(wording.ending(story((0.0, Opened), *facts), CAUSE)) == told
 
 
 def test_a_refusal_never_opened() -> None:
@@ -49,13 +49,15 @@ def test_a_refusal_never_opened() -> None:
         (0.0, UpgradeAnswered, {"status": 403, "reason": "Forbidden", "headers": []}),
         (0.1, AttemptFailed, {"stage": "upgrade", "error": "HTTP 403", "status": 403}),
     )
-    assert str(wording.ending(refused, [])) == "It never opened: refused: HTTP 403."
+    assert str(wording.ending(refused, CAUSE)) == "It never opened: refused: HTTP 403."
 
 
 def test_nothing_ended_is_nothing_said() -> None:
     """No sentence about an ending that was not seen."""
-    assert wording.ending(story((0.0, Opened)), ["1"]) is None
-    assert wording.ending(None, ["1"]) is None
+    assert wording.ending(story((0.0, Opened)), CAUSE) is None
+    assert wording.ending(None, CAUSE) is None
+    ended = story((0.0, Opened), (5.0, TransportEnded, {"how": "fin", "by": "server"}))
+    assert wording.ending(ended, RankedCause(id="lost-reply", confidence=1.0, who="server")) is None
 
 
 def test_measured_values_have_units() -> None:
