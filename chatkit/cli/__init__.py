@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from chatkit import __version__
@@ -23,6 +25,8 @@ VERBS: Mapping[str, str] = {
     "chat": "chat in the terminal",
     "record": "connect as the client would, and record",
     "inspect": "read evidence: connections, and the cause with its evidence",
+    "convert": "turn evidence into another format",
+    "report": "write one offline HTML file that tells why, with its evidence",
 }
 """One line for each verb; the module is ``chatkit.cli.VERB``."""
 
@@ -34,12 +38,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one verb and returns the exit code of the process."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
+        try:
+            return _answer(arguments)
+        finally:
+            sys.stdout.flush()  # here, where it can be caught, and not when Python ends
+    except BrokenPipeError:
+        _leave_stdout()
+        return 0
+
+
+def _answer(arguments: list[str]) -> int:
+    try:
         return _dispatch(arguments)
     except ChatkitError as error:
         print(f"chatkit: {harmless(DEFAULT.text(str(error)))}", file=sys.stderr)
         return USAGE_ERROR
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _leave_stdout() -> None:
+    """Whoever read our output has gone: ``chatkit … | head -1``. Python would complain once more at exit."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Parser(argparse.ArgumentParser):

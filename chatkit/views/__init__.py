@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from chatkit import display
@@ -10,6 +11,7 @@ from chatkit.trace import Trace
 from chatkit.traffic import Traffic
 
 if TYPE_CHECKING:
+    from chatkit.diagnosis.result import Diagnosis
     from chatkit.policy.storm import Storm
 
 
@@ -49,6 +51,19 @@ def _saving(saving: Saving) -> str:
     return saving_table(saving)
 
 
+def _verdict(name: str) -> Callable[[Diagnosis], str]:
+    def render(diagnosis: Diagnosis) -> str:
+        from chatkit.views import verdict
+
+        words: str = getattr(verdict, name)(diagnosis)
+        return words
+
+    return render
+
+
+display.register("diagnosis", "html", _verdict("card"))
+display.register("diagnosis", "text", _verdict("text"))
+display.register("diagnosis", "ticket", _verdict("ticket"))
 display.register("trace", "timeline", _timeline)
 display.register("trace", "html", _html)
 display.register("storm", "plot", _storm_plot)

@@ -11,6 +11,7 @@ from chatkit.events import (
     AttemptFailed,
     AttemptStarted,
     BadMessageReceived,
+    BytesMissing,
     CloseReceived,
     CloseSent,
     EndReported,
@@ -19,6 +20,7 @@ from chatkit.events import (
     FrameReceived,
     FrameSent,
     GapDetected,
+    Logged,
     Noted,
     OpaqueReceived,
     OpaqueSent,
@@ -28,6 +30,7 @@ from chatkit.events import (
     PongReceived,
     PongSent,
     ProtocolFailed,
+    Retransmitted,
     RetryScheduled,
     TcpConnected,
     TransportEnded,
@@ -36,6 +39,7 @@ from chatkit.events import (
 from chatkit.trace import Header, TraceBuilder
 from chatkit.views.palette import Shape, Tone
 from chatkit.views.sheet import OPEN_END, Label, Sheet, clip, span
+from chatkit.views.wording import seen_by, vantage
 
 if TYPE_CHECKING:
     from chatkit.trace import Trace
@@ -73,7 +77,8 @@ class Lifeline:
         self._established: float | None = None
         self._established_row = 0
         self._retry: float | None = None
-        self._pings: dict[bytes, float] = {}
+        self._pings: dict[tuple[str, bytes], float] = {}
+        """When they went out, by vantage point and timestamp."""
 
     def live(self, at: float, row: int, kind: int, opened: bool = False, raw: bytes | None = None) -> None:
         """The connection lives at ``at``, whether or not its opening was seen; ``raw`` is the frame that shows it."""
@@ -94,7 +99,7 @@ class Lifeline:
         if self.origin is None:
             self.origin = event.at
         self._keep(event.at, kind, raw, isinstance(event, _ENDS))
-        word = self.sheet.word(str(event))
+        word = self.sheet.word(str(event) + seen_by(vantage(event.id)))
         if isinstance(event, _FRAMES):
             self.live(event.at, row, kind, raw=raw)
         match event:
@@ -118,6 +123,8 @@ class Lifeline:
                 self.retry(event, row, kind, word)
             case GapDetected() | BadMessageReceived() | ProtocolFailed() | Noted():
                 self._put(Shape.DIAMOND, Tone.REMARK, event.at, row, kind, word)
+            case Logged() | Retransmitted() | BytesMissing():
+                self._remark(event, row, kind, word)
             case PongReceived() | PongSent():
                 level = 1 if isinstance(event, PongReceived) else -1
                 self._put(Shape.DOT, Tone.QUIET, event.at, row, kind, word, level)
@@ -126,20 +133,22 @@ class Lifeline:
         if self._end is not None and isinstance(event, _BEFORE):
             self._say_end()  # told out of order: the ending reads differently now
 
-    def ping(self, at: float, row: int, raw: bytes, word: int) -> None:
-        """An application ping went out."""
-        self._ping(at, row, KIND_CODE[FrameSent], word, Tone.SENT, -1)
-        self._pings[_stamp(raw, row)] = at
+    def ping(self, at: float, row: int, raw: bytes, words: str, view: str = "") -> None:
+        """An application ping went out; ``view`` is the vantage point that saw it."""
+        self._ping(at, row, KIND_CODE[FrameSent], self.sheet.word(words + seen_by(view)), Tone.SENT, -1)
+        self._pings[view, _stamp(raw, row)] = at
         if len(self._pings) > PENDING:
             del self._pings[next(iter(self._pings))]
 
-    def pong(self, at: float, row: int, raw: bytes) -> None:
+    def pong(self, at: float, row: int, raw: bytes, view: str = "") -> None:
         """An application pong came: it echoes its ping's timestamp, else the oldest ping is the one."""
-        if not self._pings:
+        key: tuple[str, bytes] | None = (view, _stamp(raw, row))
+        if key not in self._pings:
+            key = next((other for other in self._pings if other[0] == view), None)
+        if key is None:
             return
-        stamp = _stamp(raw, row)
-        sent = self._pings.pop(stamp if stamp in self._pings else next(iter(self._pings)))
-        word = self.sheet.word(f"pong, RTT {span(at - sent)}")
+        sent = self._pings.pop(key)
+        word = self.sheet.word(f"pong, RTT {span(at - sent)}{seen_by(view)}")
         self._arc(sent, at, row, KIND_CODE[FrameReceived], word)
 
     def retry(self, event: RetryScheduled, row: int, kind: int, word: int) -> None:
@@ -150,6 +159,10 @@ class Lifeline:
                 label = self.sheet.label(self._end)
                 self.sheet.relabel(self._end, Label(label.strong, label.dim, self._after()))
         self._put(Shape.DOT, Tone.QUIET, event.at, row, kind, word, -1)
+
+    def _remark(self, event: Logged | Retransmitted | BytesMissing, row: int, kind: int, word: int) -> None:
+        """A fact that is worth words beside its mark."""
+        self.sheet.relabel(self._put(Shape.DIAMOND, Tone.REMARK, event.at, row, kind, word), Label(dim=brief(event)))
 
     def _put(self, shape: Shape, tone: Tone, at: float, row: int, kind: int, word: int, level: int = 0) -> int:
         return self.sheet.mark(shape, tone, self.lane, at, row=row, kind=kind, word=word, level=level)
@@ -273,6 +286,17 @@ class Lifeline:
 
     def _after(self) -> str:
         return "" if self._retry is None else f"retry in {self._retry:.1f} s"
+
+
+def brief(event: Logged | Retransmitted | BytesMissing) -> str:
+    """Such an event in a few words."""
+    match event:
+        case Retransmitted():
+            return f"{event.by} sent again {event.times} ×, {span(event.seconds)}"
+        case BytesMissing():
+            return f"{event.size:,} B missing here"
+        case _:
+            return clip(f"{event.by}: {event.what}", 60)
 
 
 _KEPT_CODES = {KIND_CODE[kind] for kind in _KEPT}

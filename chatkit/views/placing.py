@@ -110,14 +110,17 @@ def _fit(
     before = min(begin, born.get(lane, begin)) if shape in (Shape.CROSS, Shape.END) else begin
     if pixel(begin) - pixel(before) > SHORT:
         before = begin
-    row, below = rows[lane, low], rows[lane, True]
-    for left in (False, True):
-        at = pixel(before if left else anchor)
-        a, b = (at - gap - room, at - gap) if left else (at + gap, at + gap + room)
-        if b > width + 12 or a < 0 or not row.free(a, b) or (label.below and not below.free(a, b)):
-            continue
-        row.taken.append((a, b))
-        if label.below:
-            below.taken.append((a, a + len(label.below) * CHARACTER))
-        return Placed(m, label, before if left else anchor, -gap if left else gap, low, left)
+    # An ending's words stand below the line rather than nowhere.
+    for down in (False, True) if shape in (Shape.CROSS, Shape.END) else (low,):
+        words = Label(label.strong, label.dim) if down and not low else label
+        row, below = rows[lane, down], rows[lane, True]
+        for left in (False, True):
+            at = pixel(before if left else anchor)
+            a, b = (at - gap - room, at - gap) if left else (at + gap, at + gap + room)
+            if b > width + 12 or a < 0 or not row.free(a, b) or (words.below and not below.free(a, b)):
+                continue
+            row.taken.append((a, b))
+            if words.below:
+                below.taken.append((a, a + len(words.below) * CHARACTER))
+            return Placed(m, words, before if left else anchor, -gap if left else gap, down, left)
     return None

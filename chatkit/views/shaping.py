@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chatkit.views.sheet import Layout, Ticks, span
+from chatkit.views.palette import Shape
+from chatkit.views.sheet import Cursor, Layout, Ticks, span
 from chatkit.views.when import count, stretch
 
 if TYPE_CHECKING:
@@ -73,8 +74,57 @@ def thin(layout: Layout) -> tuple[Layout, str]:
     return replace(layout, ticks=few, marks=replace(marks, x0=x0), labels=labels), said
 
 
+def few(layout: Layout, most: int) -> tuple[Layout, str]:
+    """A layout of about ``most`` ticks and marks that can stand alone, and what was done.
+
+    What is crowded goes first: of each stretch of a lane one tick stays. Marks with words, and what takes longer than
+    a stretch, stay before others. Numbers of marks and words are new.
+    """
+    ticks, marks = layout.ticks, layout.marks
+    if len(ticks) + len(marks) <= most:
+        return layout, ""
+    side = ticks.lane.astype(np.int64) * 2 + (ticks.up > 0)
+    groups = max(1, len(np.unique(side)))
+    room = most - min(len(marks), most // 2)
+    width = max(layout.last - layout.first, 1e-9) / max(1, room // groups)
+    kept = _first_per_cell(side, ticks.x - layout.first, width) if len(ticks) > room else np.arange(len(ticks))
+    drawn = _worthy(layout, width, max(0, most - len(kept)))
+    words = np.unique(np.concatenate((ticks.word[kept], marks.word[drawn])))
+    new = np.zeros(max(len(layout.words), 1), np.int32)
+    new[words] = np.arange(len(words))
+    columns = {name: column[kept] for name, column in vars(ticks).items()}
+    columns["word"] = new[columns["word"]]
+    chosen = marks.take(drawn)
+    places = {int(mark): n for n, mark in enumerate(drawn.tolist())}
+    said = f"{len(ticks) + len(marks):,} marks drawn as {len(kept) + len(drawn):,}: one per {span(width)} and lane"
+    return replace(
+        layout,
+        until=Cursor(len(kept), len(drawn), len(words), layout.until.patches),
+        ticks=Ticks(**columns),
+        marks=replace(chosen, word=new[chosen.word]),
+        labels={places[mark]: label for mark, label in layout.labels.items() if mark in places},
+        words=tuple(layout.words[n] for n in words.tolist()),
+    ), said
+
+
+def _worthy(layout: Layout, width: float, most: int) -> NDArray[np.intp]:
+    marks = layout.marks
+    if len(marks) <= most:
+        return np.arange(len(marks))
+    kind = (marks.lane.astype(np.int64) * 16 + marks.shape) * 4 + marks.level
+    first = _first_per_cell(kind, marks.x0 - layout.first, width)
+    rank = np.full(len(marks), 3)
+    rank[first] = 2
+    rank[marks.x1 - marks.x0 > width] = 1
+    rank[list(layout.labels)] = 1
+    rank[np.isin(marks.shape, (Shape.LIFE, Shape.OPEN, Shape.CROSS, Shape.END))] = 0
+    kept: NDArray[np.intp] = np.sort(np.argsort(rank, kind="stable")[:most])
+    return kept
+
+
 def _first_per_cell(group: NDArray[np.int64], x: NDArray[np.float64], width: float) -> NDArray[np.intp]:
     cell = np.nan_to_num(x / width, nan=-1).astype(np.int64)
-    _, first = np.unique(group * (4 * BINS) + cell, return_index=True)
+    most = max(int(cell.max(initial=0)), 0) + 2
+    _, first = np.unique(group * most + cell, return_index=True)
     kept: NDArray[np.intp] = np.sort(first)
     return kept

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from msgspec import Struct
+
 from chatkit.events import (
     KIND_CODE,
     Event,
@@ -12,14 +14,16 @@ from chatkit.events import (
     HttpAnswered,
     HttpFailed,
     HttpRequested,
+    Logged,
     LoopLagged,
     Noted,
     StateChanged,
 )
 from chatkit.views.palette import Shape, Tone
 from chatkit.views.sheet import OPEN_END, Label, Sheet, clip, span
+from chatkit.views.wording import seen_by, vantage
 
-CLIENT, HTTP, HEALTH, TYPING, STREAMING, LAG = range(6)
+CLIENT, HTTP, HEALTH, TYPING, STREAMING, LAG, LOG = range(7)
 TITLES = {
     CLIENT: ("client", "client"),
     HTTP: ("http", "HTTP"),
@@ -27,6 +31,7 @@ TITLES = {
     TYPING: ("typing", "typing"),
     STREAMING: ("streaming", "streaming"),
     LAG: ("lag", "our loop lag"),
+    LOG: ("log", "logs"),
 }
 """Kind and title by lane code."""
 LAG_WORTH_WORDS = 0.1
@@ -41,6 +46,12 @@ _IS_TYPING = re.compile(rb'[^\\]\\"is_typing\\"\s*:\s*(true|false)')
 _USER = re.compile(rb'[^\\]\\"(?:username|user_id)\\"\s*:\s*\\"([^"\\]{1,64})\\"')
 
 
+class _Stream(Struct):
+    mark: int
+    view: str
+    chunks: int = 1
+
+
 class Sidelines:
     """Open bars of the lanes beside the connections."""
 
@@ -48,25 +59,31 @@ class Sidelines:
         self.sheet = sheet
         self.used = {CLIENT}
         self._state: int | None = None
-        self._exchanges: dict[str, tuple[int, int]] = {}
+        self._exchanges: dict[tuple[str, str], tuple[int, int]] = {}
         self._typing: dict[tuple[int, bytes], int] = {}
-        self._streams: dict[tuple[int, bytes], list[int]] = {}
+        self._streams: dict[tuple[int, bytes], _Stream] = {}
+        self._seen: set[tuple[int, bytes]] = set()
+        """Streams of merged evidence that are drawn: other vantage points see them, too."""
 
     def add(self, event: Event, row: int) -> None:
         """An event beside any connection, or one whose place is beside them."""
-        kind, word = KIND_CODE[type(event)], self.sheet.word(str(event))
+        view = vantage(event.id)
+        kind, word = KIND_CODE[type(event)], self.sheet.word(str(event) + seen_by(view))
         match event:
             case StateChanged():
                 self._change(event, row, kind, word)
             case HttpRequested():
-                self._request(event, row, kind, word)
+                self._request(event, row, kind, word, view)
             case HttpAnswered() | HttpFailed():
-                self._answer(event, row, kind, word)
+                self._answer(event, row, kind, word, view)
             case HealthChecked():
                 self._check(event, row, kind, word)
             case LoopLagged():
                 label = Label(dim=span(event.lag)) if event.lag >= LAG_WORTH_WORDS else None
                 self._put(LAG, Shape.AREA, Tone.LAG, event.at, row, kind, word, label=label, value=event.lag)
+            case Logged():
+                label = Label(dim=clip(f"{event.by}: {event.what}", 60))
+                self._put(LOG, Shape.DIAMOND, Tone.REMARK, event.at, row, kind, word, label=label)
             case Noted():
                 label = Label(dim=clip(event.text, 80))
                 self._put(CLIENT, Shape.DIAMOND, Tone.REMARK, event.at, row, kind, word, label=label)
@@ -89,16 +106,20 @@ class Sidelines:
             word, tone = self.sheet.word(name), Tone.SENT if ours else Tone.TYPING
             self._typing[key] = self._put(TYPING, Shape.BAR, tone, at, row, kind, word, x1=OPEN_END)
 
-    def chunk(self, connection: int, at: float, row: int, raw: bytes, kind: int) -> None:
-        """A piece of a streamed reply."""
+    def chunk(self, connection: int, at: float, row: int, raw: bytes, kind: int, view: str = "") -> None:
+        """A piece of a streamed reply; of several vantage points, the first that shows a stream counts its pieces."""
         found = _MESSAGE_ID.search(raw, 0, 8192)
         key = (connection, found.group(1) if found else b"")
-        if key in self._streams:
-            self._streams[key][1] += 1
+        if (stream := self._streams.get(key)) is not None:
+            stream.chunks += stream.view == view
             return
-        word = self.sheet.word("streamed reply")
+        if view and key in self._seen:
+            return
+        if view:
+            self._seen.add(key)
+        word = self.sheet.word("streamed reply" + seen_by(view))
         mark = self._put(STREAMING, Shape.BAR, Tone.RECEIVED, at, row, kind, word, x1=OPEN_END)
-        self._streams[key] = [mark, 1]
+        self._streams[key] = _Stream(mark, view)
 
     def reply(self, connection: int, at: float, raw: bytes) -> None:
         """A whole reply; if it was streamed, it is complete now."""
@@ -137,12 +158,13 @@ class Sidelines:
             self.sheet.patch(mark, x1=max(at, self.sheet.begin(mark)))
 
     def _finish_stream(self, key: tuple[int, bytes], at: float, remark: str) -> None:
-        mark, chunks = self._streams.pop(key, (None, 0))
-        if mark is not None:
-            self._shut(mark, at)
-            self.sheet.relabel(mark, Label(dim=f"{chunks} chunk{'s' if chunks != 1 else ''}{remark}"))
-            if remark:
-                self.sheet.patch(mark, tone=Tone.BAD)
+        stream = self._streams.pop(key, None)
+        if stream is None:
+            return
+        self._shut(stream.mark, at)
+        self.sheet.relabel(stream.mark, Label(dim=f"{stream.chunks} chunk{'s' if stream.chunks != 1 else ''}{remark}"))
+        if remark:
+            self.sheet.patch(stream.mark, tone=Tone.BAD)
 
     def _change(self, event: StateChanged, row: int, kind: int, word: int) -> None:
         self._shut(self._state, event.at)
@@ -151,20 +173,20 @@ class Sidelines:
             CLIENT, Shape.SEGMENT, _tone(event.state), event.at, row, kind, word, x1=OPEN_END, label=label
         )
 
-    def _request(self, event: HttpRequested, row: int, kind: int, word: int) -> None:
+    def _request(self, event: HttpRequested, row: int, kind: int, word: int, view: str) -> None:
         taken = {storey for _, storey in self._exchanges.values()}
         storey = next((free for free in (0, 1, 2) if free not in taken), 0)
         label = Label(dim=clip(f"{event.method} {event.purpose} …", 60))
         mark = self._put(HTTP, Shape.BAR, Tone.QUIET, event.at, row, kind, word, x1=OPEN_END, level=storey, label=label)
-        self._exchanges[event.exchange] = (mark, storey)
+        self._exchanges[view, event.exchange] = (mark, storey)
 
-    def _answer(self, event: HttpAnswered | HttpFailed, row: int, kind: int, word: int) -> None:
+    def _answer(self, event: HttpAnswered | HttpFailed, row: int, kind: int, word: int, view: str) -> None:
         failed = isinstance(event, HttpFailed)
         outcome = "failed" if isinstance(event, HttpFailed) else str(event.status)
         label = Label(dim=clip(f"{event.method} {event.purpose} {outcome}", 60))
         bad = failed or (isinstance(event, HttpAnswered) and event.status >= 400)
         tone = Tone.BAD if bad else Tone.QUIET
-        mark, storey = self._exchanges.pop(event.exchange, (None, 0))
+        mark, storey = self._exchanges.pop((view, event.exchange), (None, 0))
         if mark is None:
             begin = event.at - event.seconds
             mark = self._put(HTTP, Shape.BAR, tone, begin, row, kind, word, x1=event.at)

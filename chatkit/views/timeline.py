@@ -23,6 +23,8 @@ from chatkit.events import (
     HttpFailed,
     HttpRequested,
     LoopLagged,
+    OpaqueReceived,
+    OpaqueSent,
     PingSent,
     RetryScheduled,
     StateChanged,
@@ -32,11 +34,18 @@ from chatkit.trace import Trace
 from chatkit.views.lifelines import Lifeline
 from chatkit.views.sheet import Cursor, Delta, Lane, Layout, Sheet, clip
 from chatkit.views.sidelines import TITLES, Sidelines
+from chatkit.views.wording import seen_by
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SENT, _RECEIVED, _PING = (KIND_CODE[kind] for kind in (FrameSent, FrameReceived, PingSent))
+_OPAQUE = {
+    KIND_CODE[OpaqueSent]: "sent bytes, not readable here",
+    KIND_CODE[OpaqueReceived]: "received bytes, not readable here",
+}
+_TICKS = (_SENT, _RECEIVED, *_OPAQUE)
+_UP = (_RECEIVED, KIND_CODE[OpaqueReceived])
 _ENDS = {KIND_CODE[kind] for kind in (CloseSent, CloseReceived, TransportEnded, AttemptFailed, EndReported)}
 _BESIDE = {
     KIND_CODE[kind] for kind in (StateChanged, HttpRequested, HttpAnswered, HttpFailed, HealthChecked, LoopLagged)
@@ -124,7 +133,7 @@ class TimelineBuilder:
         return (*lives, *beside)
 
     def _read(self, trace: Trace) -> None:
-        frames = (trace.kind == _SENT) | (trace.kind == _RECEIVED)
+        frames = np.isin(trace.kind, _TICKS)
         types = trace.message_types
         names = trace.header.types
         special = {names.send_ping, names.pong, names.typing, names.send_typing, names.chunk, names.reply}
@@ -146,14 +155,15 @@ class TimelineBuilder:
 
     def _first_words(self, trace: Trace, places: NDArray[np.intp], types: list[str | None]) -> list[int]:
         """Where a kind of frame comes for the first time: its words get their number in the order of events."""
-        kinds = trace.kind
-        first: dict[tuple[int, str | None], int] = {}
+        kinds, views = trace.kind, trace.vantage_code
+        first: dict[tuple[int, str | None, int], int] = {}
         for i in places.tolist():
-            first.setdefault((int(kinds[i]), types[i]), i)
+            first.setdefault((int(kinds[i]), types[i], int(views[i])), i)
         return list(first.values())
 
-    def _word(self, kind: int, type_: str | None) -> int:
-        return self._sheet.word(f"{'sent' if kind == _SENT else 'received'} {type_ or 'message'}")
+    def _word(self, kind: int, type_: str | None, seen: str) -> int:
+        words = _OPAQUE.get(kind) or f"{'sent' if kind == _SENT else 'received'} {type_ or 'message'}"
+        return self._sheet.word(words + seen)
 
     def _life(self, trace: Trace, code: int) -> Lifeline:
         life = self._lives.get(code)
@@ -166,7 +176,7 @@ class TimelineBuilder:
     def _step(self, trace: Trace, i: int, type_: str | None, mine: _Mine) -> int | None:
         """Reads one event that is more than a tick; its place if it is a ping, which gets a shape instead."""
         kind, code = int(trace.kind[i]), int(trace.connection_code[i])
-        if kind in (_SENT, _RECEIVED):
+        if kind in _TICKS:
             return self._frame(trace, i, kind, code, type_)
         event, row = trace[i], self._rows + i
         if isinstance(event, RetryScheduled) and code < 0 and self._latest is not None:
@@ -185,19 +195,20 @@ class TimelineBuilder:
 
     def _frame(self, trace: Trace, i: int, kind: int, code: int, type_: str | None) -> int | None:
         at, row, raw, names = float(trace.at[i]), self._rows + i, trace.rows[i], trace.header.types
+        view = _view(trace, i)
         if code >= 0:
             self._life(trace, code).live(at, row, kind, raw=raw)
         if kind == _SENT and type_ == names.send_ping and code >= 0:
-            self._life(trace, code).ping(at, row, raw, self._sheet.word("sent application ping"))
+            self._life(trace, code).ping(at, row, raw, "sent application ping", view)
             return i
-        self._word(kind, type_)
+        self._word(kind, type_, seen_by(view))
         if type_ == (names.send_typing if kind == _SENT else names.typing):
             self._side.typing(code, at, row, raw, kind)
         if kind == _RECEIVED:
             if type_ == names.pong and code >= 0:
-                self._life(trace, code).pong(at, row, raw)
+                self._life(trace, code).pong(at, row, raw, view)
             elif type_ == names.chunk:
-                self._side.chunk(code, at, row, raw, kind)
+                self._side.chunk(code, at, row, raw, kind, view)
             elif type_ == names.reply:
                 self._side.reply(code, at, raw)
         return None
@@ -205,12 +216,13 @@ class TimelineBuilder:
     def _tick(self, trace: Trace, places: NDArray[np.intp], types: list[str | None]) -> None:
         codes, kinds = trace.connection_code[places], trace.kind[places]
         lanes = np.where(codes >= 0, codes + _FIRST_CONNECTION, 0)
-        known: dict[tuple[int, str | None], int] = {}
+        known: dict[tuple[int, str | None, int], int] = {}
         words = np.zeros(len(places), dtype=np.int32)
-        for n, (i, kind) in enumerate(zip(places.tolist(), kinds.tolist(), strict=True)):
-            key = (kind, types[i])
+        views = trace.vantage_code[places].tolist()
+        for n, (i, kind, view) in enumerate(zip(places.tolist(), kinds.tolist(), views, strict=True)):
+            key = (kind, types[i], view)
             if key not in known:
-                known[key] = self._word(kind, types[i])
+                known[key] = self._word(kind, types[i], seen_by(_view(trace, i)))
             words[n] = known[key]
         self._sheet.tick(
             x=trace.at[places],
@@ -218,8 +230,14 @@ class TimelineBuilder:
             row=places + self._rows,
             word=words,
             size=np.clip(trace.size[places], -1, 2**31 - 1),
-            up=np.where(kinds == _RECEIVED, 1, -1),
+            up=np.where(np.isin(kinds, _UP), 1, -1),
         )
+
+
+def _view(trace: Trace, i: int) -> str:
+    """Name of the vantage point that saw an event of merged evidence; nothing otherwise."""
+    code = int(trace.vantage_code[i])
+    return trace.vantage_names[code] if code >= 0 else ""
 
 
 class _Mine:

@@ -83,3 +83,14 @@ def test_help_imports_nothing_heavy(arguments) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
     assert (done.returncode, done.stderr) == (0, "[]\n")
+
+
+@pytest.mark.parametrize("arguments", ["lab --list-faults", "lab --list-faults --json", "--help", "lab --help"])
+def test_a_reader_that_goes_away_is_no_error(arguments) -> None:
+    """``chatkit … | head -1``: neither a traceback nor a complaint of Python's own at exit."""
+    code = (
+        "import os, sys; reading, writing = os.pipe(); os.close(reading); os.dup2(writing, 1)\n"
+        f"from chatkit.cli import main; sys.exit(main({arguments.split()!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stderr) == (0, "")

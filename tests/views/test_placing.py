@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from builders import incident_trace
+from builders import event, incident_trace, trace
+from chatkit.events import Logged, Opened, TransportEnded
 from chatkit.views.palette import Shape, Tone
 from chatkit.views.placing import CHARACTER, Placed, place
 from chatkit.views.sheet import Cursor, Label, Layout, Sheet
@@ -97,3 +98,15 @@ def test_no_words_cover_others(width: float) -> None:
             a, b = sorted([extent(one, scale), extent(other, scale)])
             assert a[1] <= b[0] + 1e-6, (one, other)
     assert all(a >= 0 and b <= width + 12 for a, b in (extent(one, scale) for one in placed))
+
+
+def test_an_ending_without_room_beside_it_stands_below() -> None:
+    """Facts of a log close to the end do not hide how it ended."""
+    facts = [event(Logged, 9.0 + n / 10, id=str(n + 1), by="proxy", what="upstream-timeout") for n in range(9)]
+    found = lay_out(
+        trace(event(Opened, 0.0, id="0"), *facts, event(TransportEnded, 10.0, id="20", how="rst", by="server"))
+    )
+    placed = place(found, lambda seconds: seconds * 100, 1000)
+    (ending,) = [one for one in placed if one.label.strong == "RST by server"]
+    assert ending.low
+    assert ending.left

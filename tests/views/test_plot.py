@@ -91,7 +91,7 @@ def test_more_frames_than_a_figure_carries_are_thinned_and_it_says_so():
 def test_too_many_pings_are_thinned_too():
     pings = [event(PingSent, n / 100, id=str(n)) for n in range(101_000)]
     figure = plot.timeline(trace(*pings), zone="UTC")
-    assert "101,000 other marks as" in figure.layout.title.text
+    assert "101,001 other marks as" in figure.layout.title.text
     assert sum(len(data.x) for data in figure.data) < 10_000
 
 

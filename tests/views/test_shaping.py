@@ -8,7 +8,8 @@ import pytest
 from builders import event, incident_trace, trace
 from chatkit.events import HealthChecked, PingSent
 from chatkit.views import shaping
-from chatkit.views.shaping import aligned, headline, thin
+from chatkit.views.palette import Shape
+from chatkit.views.shaping import aligned, few, headline, thin
 from chatkit.views.timeline import lay_out
 
 
@@ -86,3 +87,27 @@ def test_marks_that_are_left_out_keep_their_place(monkeypatch: pytest.MonkeyPatc
     assert 40 <= drawn.sum() <= 110
     np.testing.assert_array_equal(few.marks.x0[drawn], whole.marks.x0[drawn])
     assert f"other marks as {drawn.sum()}" in said
+
+
+@pytest.mark.parametrize("most", [100, 40, 12])
+def test_few_stands_alone(most: int) -> None:
+    """Words and labels fit what is left; lives and ends stay before the rest."""
+    whole = lay_out(incident_trace())
+    layout, said = few(whole, most)
+    assert len(layout.ticks) + len(layout.marks) <= most + 10
+    assert said.startswith(f"{len(whole.ticks) + len(whole.marks)} marks drawn as ")
+    assert (layout.until.ticks, layout.until.marks) == (len(layout.ticks), len(layout.marks))
+    for old, new in ((whole.marks, layout.marks), (whole.ticks, layout.ticks)):
+        said_before = dict(zip(old.row.tolist(), (whole.words[n] for n in old.word.tolist()), strict=True))
+        words = [layout.words[n] for n in new.word.tolist()]
+        assert all(word in whole.words for word in words)
+        assert set(new.row.tolist()) <= set(said_before)
+    strong = {label.strong for label in layout.labels.values()} - {""}
+    assert strong == {"RST by server"}
+    assert np.isin([Shape.CROSS], layout.marks.shape).all()
+
+
+def test_few_of_few_is_all() -> None:
+    """Nothing is done to a small layout."""
+    whole = lay_out(incident_trace())
+    assert few(whole, 10_000) == (whole, "")

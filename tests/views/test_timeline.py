@@ -14,23 +14,29 @@ from builders import HEADER, Script, event, incident_trace, split, trace
 from chatkit.events import (
     AttemptFailed,
     AttemptStarted,
+    BytesMissing,
     CloseReceived,
+    EndReported,
     Established,
     FrameReceived,
     HealthChecked,
     HttpFailed,
     HttpRequested,
+    Logged,
     LoopLagged,
+    OpaqueReceived,
+    OpaqueSent,
     Opened,
     PingReceived,
     PingSent,
     PongReceived,
+    Retransmitted,
     RetryScheduled,
     StateChanged,
     TransportEnded,
     UpgradeAnswered,
 )
-from chatkit.trace import Trace, TraceBuilder
+from chatkit.trace import Header, Origin, Trace, TraceBuilder, Vantage
 from chatkit.views.palette import Shape, Tone
 from chatkit.views.sheet import Cursor, Delta, Label, Layout
 from chatkit.views.timeline import TimelineBuilder, lay_out
@@ -333,3 +339,99 @@ def test_a_hundred_thousand_events_are_laid_out_in_seconds():
     layout = lay_out(big)
     assert time.process_time() - begin < 6.0, "about 0.8 s on an idle core"
     assert len(layout.ticks) + len(layout.marks) >= 100_000
+
+
+def test_bytes_that_cannot_be_read_are_ticks():
+    """A capture without its keys still shows a life and its rhythm."""
+    layout = lay_out(
+        trace(
+            event(OpaqueReceived, 0.1, id="0", size=50),
+            event(OpaqueSent, 0.2, id="1", size=90),
+            event(TransportEnded, 3.0, id="2", how="rst", by="server"),
+        )
+    )
+    assert layout.ticks.up.tolist() == [1, -1]
+    assert layout.ticks.size.tolist() == [50, 90]
+    assert [layout.words[n] for n in layout.ticks.word.tolist()] == [
+        "received bytes, not readable here",
+        "sent bytes, not readable here",
+    ]
+    life = only(layout, Shape.LIFE)
+    assert (layout.marks.x0[life], layout.marks.x1[life]) == (0.1, 3.0)
+    assert layout.labels[only(layout, Shape.CROSS)].strong == "RST by server"
+
+
+def test_facts_of_logs_and_of_tcp_have_words():
+    """On their connection where they name one, on a lane of their own otherwise."""
+    layout = lay_out(
+        trace(
+            event(Opened, 0.0, id="0"),
+            event(Retransmitted, 1.0, id="1", by="client", times=4, seconds=3.1),
+            event(BytesMissing, 2.0, id="2", by="server", size=1460),
+            event(Logged, 3.0, id="3", by="proxy", what="upstream-timeout", text="110: timed out"),
+            event(Logged, 4.0, None, id="4", by="server", what="worker-timeout"),
+        )
+    )
+    found = [layout.labels[m].dim for m in shapes(layout, Shape.DIAMOND)]
+    assert found == [
+        "client sent again 4 ×, 3.10 s",
+        "1,460 B missing here",
+        "proxy: upstream-timeout",
+        "server: worker-timeout",
+    ]
+    assert layout.lanes[-1].kind == "log"
+
+
+def test_an_end_that_is_only_told_is_an_end():
+    """As a cross, in the words of the ending."""
+    layout = lay_out(trace(event(Opened, 0.0, id="0"), event(EndReported, 9.0, id="1", code=1006, source="browser")))
+    assert layout.labels[only(layout, Shape.CROSS)].strong == "ended without a close frame: 1006 (browser)"
+
+
+def merged_trace() -> Trace:
+    """One connection as a browser and a proxy saw it: a ping, a streamed reply, the end."""
+    origin = Origin(kind="file")
+    views = tuple(Vantage(name=name, origin=origin) for name in ("browser", "proxy"))
+    script = Script()
+    for shift, _ in enumerate(views):
+        late = shift * 0.01
+        script.put(0.0 + late, Opened, "1")
+        script.sent(1.0 + late, "1", "ping", timestamp="t")
+        script.received(1.1 - late, "1", "pong", timestamp="t")
+        for n in range(3):
+            script.received(2.0 + n / 10 - late, "1", "chat_response_chunk", data={"message_id": "m", "seq": n})
+        script.received(2.5 - late, "1", "chat_response", data={"message_id": "m"})
+    script.put(3.0, TransportEnded, "1", how="rst", by="server")
+    events = script.events()
+    seen: dict[str, int] = {}
+    named = []
+    for one in events:
+        key = str(one)
+        # The first and the second time that a fact is told, in the order in which it reached the two places.
+        n = seen.get(key, 0)
+        seen[key] = n + 1
+        inward = isinstance(one, FrameReceived)
+        name = ("proxy", "browser")[n] if inward else ("browser", "proxy")[n]
+        named.append(type(one)(**{f: getattr(one, f) for f in one.__struct_fields__} | {"id": f"{name}/{one.id}"}))
+    header = Header(origin=origin, epoch=HEADER.epoch, vantages=views)
+    return Trace.of(named, header)
+
+
+def test_each_vantage_point_is_named():
+    """Marks of both stand on one lane, each with who saw it; a round trip is measured at one place."""
+    layout = lay_out(merged_trace())
+    pings = [layout.words[layout.marks.word[m]] for m in shapes(layout, Shape.PING)]
+    assert pings == [f"sent application ping (seen by {name})" for name in ("browser", "proxy")]
+    assert [round(float(layout.marks.value[m]), 3) for m in shapes(layout, Shape.ARC)] == [0.08, 0.1]
+    assert {layout.words[n] for n in layout.ticks.word.tolist()} == {
+        f"received {kind} (seen by {name})"
+        for kind in ("pong", "chat_response", "chat_response_chunk")
+        for name in ("browser", "proxy")
+    }
+    assert len(shapes(layout, Shape.LIFE)) == 1
+
+
+def test_a_stream_that_two_places_saw_is_one_stream():
+    """With the pieces that one of them counted."""
+    layout = lay_out(merged_trace())
+    assert [layout.labels[m].dim for m in shapes(layout, Shape.BAR)] == ["3 chunks"]

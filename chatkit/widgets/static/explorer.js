@@ -814,18 +814,24 @@ export class Timeline {
     if (inside && Math.min(b, this.width - RIGHT) - from < room + 10) return;
     if ((shape === UNDERLINE || stream) && b < LEFT) return;
     const gap = stream ? 1 : { [ARC]: 14, [UNDERLINE]: 2, [SEGMENT]: 5, [BAR]: 6, [END]: 6, [AREA]: 14 }[shape] ?? 10;
-    const row = this.rowOf(taken, lane, low), under = this.rowOf(taken, lane, true);
+    const under = this.rowOf(taken, lane, true);
     // To the left of a short life, not upon it; upon a long one there is room.
-    const born = shape === CROSS || shape === END ? this.born.get(lane) ?? a : a;
+    const ending = shape === CROSS || shape === END;
+    const born = ending ? this.born.get(lane) ?? a : a;
     const left = a - born < 80 ? Math.min(a, born) : a;
-    for (const x of [from + gap, left - gap - room]) {
-      const end = x + room;
-      if (x < LEFT || end > this.width || (from < LEFT && !inside)) continue;
-      if (!free(row, x, end) || (below && !free(under, x, end))) continue;
-      row.push([x, end + 6]);
-      if (below) under.push([x, x + this.measure(below, 10, 400) + 6]);
-      this.writeLabel(label, x, this.y(lane), low, size, first, this.store.marks.columns.tone[m], x < from);
-      return;
+    // An ending's words stand below the line rather than nowhere.
+    for (const down of ending ? [false, true] : [low]) {
+      const row = this.rowOf(taken, lane, down), more = down ? "" : below;
+      for (const x of [from + gap, left - gap - room]) {
+        const end = x + room;
+        if (x < LEFT || end > this.width || (from < LEFT && !inside)) continue;
+        if (!free(row, x, end) || (more && !free(under, x, end))) continue;
+        row.push([x, end + 6]);
+        if (more) under.push([x, x + this.measure(more, 10, 400) + 6]);
+        const words = [strong, dim, more];
+        this.writeLabel(words, x, this.y(lane), down, size, first, this.store.marks.columns.tone[m], x < from);
+        return;
+      }
     }
   }
 
