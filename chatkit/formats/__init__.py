@@ -20,6 +20,8 @@ from chatkit.trace import Trace
 
 IMPORTERS: dict[str, str] = {
     "chatkit": "jsonl",
+    "pcap": "pcap",
+    "pcapng": "pcapng",
 }
 """Name of each format, and the module that reads it; the order is that in which a file is tried."""
 
