@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from chatkit.events import AttemptFailed, AttemptStarted, Event
@@ -38,7 +38,8 @@ class Capture:
 
     def __init__(self, source: Source, format: str, not_visible: Collection[str], options: Options) -> None:
         self._collector = Collector(source, format, not_visible, options)
-        self.ids, self.redactor = self._collector.ids, options.redactor
+        self.ids: Iterator[int] = itertools.repeat(0)
+        self.redactor = options.redactor
         self.keys: KeyLog | None = None
         if options.keylog is not None:
             self.add_keys(options.keylog)

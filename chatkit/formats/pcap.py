@@ -61,7 +61,7 @@ def read(source: Source, options: Options) -> Trace:
 def packets(
     stream: BinaryIO, name: str, warn: Callable[[str], None]
 ) -> Iterator[tuple[int, float, bytes, int, int, int]]:
-    """Every packet: whole seconds of Unix time and the rest, a block of bytes, its place in it (start, end), its link type.
+    """Every packet: seconds of Unix time, the rest of it, a block of bytes, place in it (start, end), link type.
 
     Raises:
         ImportFailed: this is no pcap.
@@ -85,7 +85,7 @@ def packets(
                     warn(f"the capture is cut off within packet {number + 1:,}, which was left out")
                 return
         seconds, fraction, size, full = unpack(buffer, position)
-        if size > LONGEST or fraction >= limit or size > full + 4 and full:
+        if size > LONGEST or fraction >= limit or (size > full + 4 and full):
             rescues += 1
             buffer, position = _more(stream, buffer, position)
             found = _rescue(buffer, position + 1, record, limit, last) if rescues <= MOST_RESCUES else -1
@@ -123,7 +123,7 @@ def _rescue(buffer: bytes, start: int, record: Struct, limit: int, last: int) ->
         if not (0 < size <= full <= LONGEST and fraction < limit):
             continue
         following = place + 16 + size
-        if last >= 0 and abs(seconds - last) > _NEARBY or following + 16 > end:
+        if (last >= 0 and abs(seconds - last) > _NEARBY) or following + 16 > end:
             continue
         after, fraction, size, full = unpack(buffer, following)
         if abs(after - seconds) <= _NEARBY and 0 < size <= full <= LONGEST and fraction < limit:

@@ -1,4 +1,4 @@
-"""pcapng, the container of Wireshark: sections, interfaces, packets of three kinds, TLS keys (draft-ietf-opsawg-pcapng)."""
+"""pcapng, the container of Wireshark: sections, interfaces, packets of three kinds, TLS keys (IETF draft)."""
 
 from __future__ import annotations
 
@@ -88,10 +88,10 @@ class Blocks:
         Raises:
             ImportFailed: this is no pcapng.
         """
-        start = self._more(12)
-        if not sniff(start):
+        head = self._more(12)
+        if not sniff(head):
             raise ImportFailed(
-                "the file is no pcapng", source=self._name, expected="a section header block", got=start[:12]
+                "the file is no pcapng", source=self._name, expected="a section header block", got=head[:12]
             )
         while (size := self._next()) > 0:
             kind = self._head.unpack_from(self._buffer, self._position)[0]
@@ -135,7 +135,7 @@ class Blocks:
                 order = _BYTE_ORDERS.get(buffer[place + 8 : place + 12])
                 if order is not None:
                     self._order(order)
-            _, size = self._head.unpack_from(buffer, place)
+            size: int = self._head.unpack_from(buffer, place)[1]
             if 12 <= size <= _LONGEST_BLOCK and size % 4 == 0:
                 buffer = self._more(size)
                 place = self._position

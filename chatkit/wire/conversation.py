@@ -125,7 +125,7 @@ class Conversation:
             self._stage.missing(side ^ self._flipped, at, size)
 
     def again(self, side: int, at: float, times: int, seconds: float, acknowledged: bool) -> None:
-        fact = {
+        fact: dict[str, Any] = {
             "at": at,
             "by": SIDES[side ^ self._flipped],
             "times": times,

@@ -142,7 +142,7 @@ class Tcp:
             return self.moved or self.done or side != 0
         if side == 0:
             return seq != self._isn
-        return self.moved or self._sides[1].known and self._sides[1].next != (seq + 1) & _MASK  # else both open at once
+        return self.moved or (self._sides[1].known and self._sides[1].next != (seq + 1) & _MASK)
 
     def segment(
         self, side: int, at: float, seq: int, ack: int, flags: int, data: bytes, start: int, stop: int, missing: int
@@ -160,8 +160,7 @@ class Tcp:
             self._greeted(side, at, flags)
         mine, other = self._sides[side], self._sides[1 - side]
         if flags & ACK and ack != other.acked_seq:
-            self._acknowledge(1 - side, at, ack)
-            if self.done:
+            if self._acknowledge(1 - side, at, ack):
                 return
         if start < stop or missing:
             if seq == mine.next and not missing and not mine.waiting and mine.fin is None:
@@ -362,15 +361,15 @@ class Tcp:
 
     # Acknowledgements and what is sent again
 
-    def _acknowledge(self, side: int, at: float, ack: int) -> None:
-        """The peer has the bytes of ``side`` before ``ack``."""
+    def _acknowledge(self, side: int, at: float, ack: int) -> bool:
+        """The peer has the bytes of ``side`` before ``ack``; whether that was the end of it all."""
         mine = self._sides[side]
         mine.acked_seq = ack
         if not mine.known:
-            return
+            return False
         acked = mine.offset(ack)
-        if acked <= mine.acked and mine.acked or acked > mine.position + _WINDOW:
-            return
+        if (acked <= mine.acked and mine.acked) or acked > mine.position + _WINDOW:
+            return False
         mine.acked = max(mine.acked, acked)
         sent = mine.sent
         while sent and sent[0][0] < acked:
@@ -381,6 +380,8 @@ class Tcp:
         if mine.fin is not None and acked > mine.fin and other.fin is not None and other.acked > other.fin:
             self._flush(at)
             self._leave()
+            return True
+        return False
 
     def _again(self, side: int, at: float, offset: int, end: int) -> None:
         mine = self._sides[side]

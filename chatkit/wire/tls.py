@@ -359,7 +359,8 @@ class Tls:
 
     def _unseal(self, side: int, at: float, head: bytes, body: bytes, holed: bool) -> int:
         sealed, modern = self._sealed[side], self._version == 0x0304
-        assert sealed is not None and self._inner is not None
+        assert sealed is not None
+        assert self._inner is not None
         if holed:
             sealed.count += 1
             if not self._early[side]:
