@@ -6,9 +6,12 @@ import itertools
 from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from chatkit.events import AttemptFailed, AttemptStarted, Event
+from msgspec import structs
+
+from chatkit.events import AttemptFailed, AttemptStarted, Event, FrameReceived
 from chatkit.formats.collector import Collector
 from chatkit.formats.purposes import purpose
+from chatkit.redact import Redactor
 from chatkit.wire.conversation import Conversation
 from chatkit.wire.ip import ACK, RST, SYN, Network, endpoint, named, turned
 from chatkit.wire.tls import KeyLog
@@ -26,6 +29,37 @@ _BATCH = 256
 _Failed = tuple[Conversation, float, str]
 
 
+class _Later(Redactor):
+    """Another redactor, but that whole messages in clear are looked at later, many in one go: see ``_cleaned``."""
+
+    def __init__(self, of: Redactor) -> None:
+        super().__init__()
+        self._of = of
+
+    def suspicious(self, data: bytes) -> bool:
+        """Never; who asks it leaves whole messages as they are."""
+        return False
+
+    def clean(self, data: bytes) -> bytes:
+        """As the other one."""
+        return self._of.clean(data)
+
+    def prefix(self, data: bytes) -> bytes:
+        """As the other one."""
+        return self._of.prefix(data)
+
+
+def _cleaned(events: list[Event], redactor: Redactor) -> list[Event]:
+    """The same events, messages of the server without secrets: one look at all of them is nearly always enough."""
+    texts = [event.text for event in events if type(event) is FrameReceived and event.text]
+    if not texts or not redactor.suspicious("\n".join(texts).encode()):
+        return events
+    return [
+        structs.replace(event, text=redactor.text(event.text)) if type(event) is FrameReceived and event.text else event
+        for event in events
+    ]
+
+
 class Capture:
     """Reads packets; is the sink of all conversations in them.
 
@@ -39,7 +73,7 @@ class Capture:
     def __init__(self, source: Source, format: str, not_visible: Collection[str], options: Options) -> None:
         self._collector = Collector(source, format, not_visible, options)
         self.ids: Iterator[int] = itertools.repeat(0)
-        self.redactor = options.redactor
+        self.redactor: Redactor = _Later(options.redactor)
         self.keys: KeyLog | None = None
         if options.keylog is not None:
             self.add_keys(options.keylog)
@@ -139,7 +173,7 @@ class Capture:
 
     def _hand_on(self) -> None:
         events, self._events = self._events, []
-        self._collector.extend(self._base, events)
+        self._collector.extend(self._base, _cleaned(events, self._collector.redactor))
 
     def number(self, port: int) -> str:
         """The next id; attempts that failed at that port before get theirs first."""

@@ -176,7 +176,9 @@ def _cut(start: bytes, *, request: bool) -> Message | None:
     lines = start.split(b"\r\n")
     if len(lines) > 1:
         lines = lines[:-1]  # the last one is cut
-    elif request:
+    elif not request:
+        lines[0] = b" ".join(lines[0].split(b" ")[:2]) + b" "
+    else:
         lines[0] = b" ".join(lines[0].split(b" ")[:2]) + "… HTTP/1.1".encode()
     try:
         split = split_head(b"\r\n".join(lines) + b"\r\n\r\n")

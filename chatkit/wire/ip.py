@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ipaddress
 from struct import Struct
-from typing import NamedTuple
 
 NULL, ETHERNET, PPP, RAW_BSD, RAW_OPENBSD, RAW, LOOP, SLL, IPV4_ONLY, IPV6_ONLY, SLL2 = (
     0, 1, 9, 12, 14, 101, 108, 113, 228, 229, 276,
@@ -35,20 +34,10 @@ _MOST_HEADERS = 16
 """Extension headers or tags that are followed in one packet."""
 
 
-class Segment(NamedTuple):
-    """One TCP segment: where its payload stands, and what its header says."""
-
-    key: bytes
-    """Addresses and ports as they stand in the packet, 12 or 36 bytes; :func:`turned` is the other direction's."""
-    seq: int
-    ack: int
-    flags: int
-    data: bytes
-    """The block in which the payload stands."""
-    start: int
-    stop: int
-    missing: int
-    """Bytes behind ``stop`` that the packet had and the capture has not."""
+Segment = tuple[bytes, int, int, int, bytes, int, int, int]
+"""One TCP segment: its key (addresses and ports as they stand in the packet, 12 or 36 bytes; :func:`turned` is the
+other direction's), sequence number, acknowledgement, flags, the block in which the payload stands with its start and
+stop there, and how many bytes behind it the packet had and the capture has not."""
 
 
 class Network:
@@ -78,7 +67,7 @@ class Network:
                 # Nothing is said by the card that splits segments itself (TSO): then the capture's length counts.
                 stop = at + total if total else end
                 if stop <= end:
-                    return Segment(key, seq, ack, flags, data, min(head, stop), stop, 0)
+                    return key, seq, ack, flags, data, head if head < stop else stop, stop, 0
                 return _cut(key, seq, ack, flags, data, head, stop, end)
         return self._version(data, at, end)
 
@@ -121,7 +110,7 @@ class Network:
             _, length, _, key, seq, ack, offset, flags = _IPV6.unpack_from(data, at)
             head, stop = at + 40 + (offset >> 4) * 4, at + 40 + length if length else end
             if stop <= end:
-                return Segment(key, seq, ack, flags, data, min(head, stop), stop, 0)
+                return key, seq, ack, flags, data, min(head, stop), stop, 0
             return _cut(key, seq, ack, flags, data, head, stop, end)
         ends, next_ = data[at + 8 : at + 40], data[at + 6]
         stop = at + 40 + (int.from_bytes(data[at + 4 : at + 6], "big") or end - at - 40)
@@ -185,7 +174,7 @@ class _Datagram:
 def _cut(key: bytes, seq: int, ack: int, flags: int, data: bytes, head: int, stop: int, end: int) -> Segment:
     """A segment whose end was not captured."""
     start = min(head, end)
-    return Segment(key, seq, ack, flags, data, start, end, max(0, stop - max(head, end)))
+    return key, seq, ack, flags, data, start, end, max(0, stop - max(head, end))
 
 
 def _tcp(ends: bytes, data: bytes, start: int, stop: int, end: int) -> Segment | None:
@@ -195,7 +184,7 @@ def _tcp(ends: bytes, data: bytes, start: int, stop: int, end: int) -> Segment |
     head = start + (offset >> 4) * 4
     if stop > end:
         return _cut(ends + ports, seq, ack, flags, data, head, stop, end)
-    return Segment(ends + ports, seq, ack, flags, data, min(head, stop), stop, 0)
+    return ends + ports, seq, ack, flags, data, min(head, stop), stop, 0
 
 
 def _behind(data: bytes, start: int, end: int) -> int:

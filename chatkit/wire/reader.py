@@ -51,6 +51,10 @@ KEEP_BODY = 2048
 """Bytes kept of the body of a refused upgrade."""
 
 
+NOT_CAPTURED = "(not captured)"
+"""Stands for extensions of an answer whose fields the evidence lacks."""
+
+
 class WireReader:
     """Turns the bytes of one connection into events; pure, fed by whoever saw the bytes.
 
@@ -134,6 +138,7 @@ class WireReader:
         if whole:
             self._open(extensions)
         else:
+            extensions = extensions or NOT_CAPTURED
             self.join()
         subprotocol = head.get("Sec-WebSocket-Protocol")
         events.append(Opened(**self._base(at), extensions=extensions, subprotocol=subprotocol))

@@ -46,6 +46,8 @@ class _Request(Struct):
     exchange: str
     purpose: str
     upgrade: bool
+    first: bool
+    """Whether nothing went over the connection before."""
     wire: WireReader | None = None
     told: bool = False
 
@@ -154,7 +156,7 @@ class Talk:
         upgrade = method == "GET" and "websocket" in (head.get("Upgrade") or "").lower()
         sink = self._of.sink
         purpose = "upgrade" if upgrade else sink.purpose(method, target)
-        request = _Request(at, message, "" if upgrade else sink.exchange(), purpose, upgrade)
+        request = _Request(at, message, "" if upgrade else sink.exchange(), purpose, upgrade, self._count == 0)
         self._asked.append(request)
         if upgrade:
             self._upgrade(request)
@@ -163,7 +165,7 @@ class Talk:
         self._count += 1
 
     def _upgrade(self, request: _Request) -> None:
-        wire = self._of.reader(request.at, self._url(request.message.head, "ws"), first=self._count == 0)
+        wire = self._of.reader(request.at, self._url(request.message.head, "ws"), first=request.first)
         request.wire, request.upgrade, request.told = wire, True, True
         self._of.put(wire.requested(request.at, request.message.head))
 

@@ -67,6 +67,7 @@ class _Side:
     __slots__ = (
         "acked",
         "acked_seq",
+        "ahead",
         "buffered",
         "fin",
         "fin_at",
@@ -85,6 +86,8 @@ class _Side:
         self.position = 0
         self.acked = 0
         self.acked_seq = -1
+        self.ahead: float | None = None
+        """When the peer first acknowledged bytes that are not here."""
         self.waiting: list[tuple[int, float, bytes, int]] = []
         """Offset, time, payload, bytes missing behind it; sorted."""
         self.buffered = 0
@@ -268,7 +271,7 @@ class Tcp:
             hole = max(mine.acked - 1, mine.fin if mine.fin is not None else 0) - mine.position
             if hole > 0 and mine.known and not told:
                 mine.advance(hole)
-                self._to.missing(side, at, hole)
+                self._to.missing(side, at if mine.ahead is None else mine.ahead, hole)
             if mine.fin is not None and not told:
                 self._finished(side)
             self._end_run(side)
@@ -351,6 +354,7 @@ class Tcp:
             hole = offset - mine.position
             mine.advance(hole)
             self._to.missing(side, sent, hole)
+            mine.ahead = None
         self._drain(side, sent)
 
     def _give_up(self, side: int, at: float) -> None:
@@ -371,6 +375,10 @@ class Tcp:
         if (acked <= mine.acked and mine.acked) or acked > mine.position + _WINDOW:
             return False
         mine.acked = max(mine.acked, acked)
+        if acked <= mine.position + 1:
+            mine.ahead = None
+        elif mine.ahead is None:
+            mine.ahead = at
         sent = mine.sent
         while sent and sent[0][0] < acked:
             sent.popleft()
