@@ -268,8 +268,8 @@ class Tcp:
                 self._skip(side)
             told = mine.fin is not None and mine.position >= mine.fin
             # One byte acknowledged beyond the last may be a FIN that was not captured.
-            hole = max(mine.acked - 1, mine.fin if mine.fin is not None else 0) - mine.position
-            if hole > 0 and mine.known and not told:
+            hole = (mine.fin if mine.fin is not None else mine.acked) - mine.position
+            if hole > (mine.fin is None) and mine.known and not told:
                 mine.advance(hole)
                 self._to.missing(side, at if mine.ahead is None else mine.ahead, hole)
             if mine.fin is not None and not told:

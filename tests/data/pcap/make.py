@@ -53,7 +53,20 @@ def scrub(data: bytes) -> bytes:
 def captured(name: str, filter: str, *, device: str = "lo", snap: int = 0, folder: Path = HERE) -> Iterator[None]:
     """tcpdump while the block runs."""
     path = folder / name
-    command = ["tcpdump", "-i", device, "-U", "--immediate-mode", "-Z", "root", "-s", str(snap), "-w", str(path), *filter.split()]
+    command = [
+        "tcpdump",
+        "-i",
+        device,
+        "-U",
+        "--immediate-mode",
+        "-Z",
+        "root",
+        "-s",
+        str(snap),
+        "-w",
+        str(path),
+        *filter.split(),
+    ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as dump:
         assert dump.stderr is not None
         while "listening" not in dump.stderr.readline():
@@ -95,7 +108,9 @@ async def ping_at_once(lab: LabServer) -> None:
 
 
 def ping_abort(name: str, how: str, **options: Any) -> None:
-    with LabServer(faults=[f"early-ping-abort:window=3,delay=0.2,how={how}"], host=options.pop("host", "127.0.0.1")) as lab:
+    with LabServer(
+        faults=[f"early-ping-abort:window=3,delay=0.2,how={how}"], host=options.pop("host", "127.0.0.1")
+    ) as lab:
         with captured(name, f"port {port(lab)}", **options):
             asyncio.run(ping_at_once(lab))
 
@@ -176,7 +191,10 @@ def unheard() -> None:
             fillers.append(filler)
         time.sleep(0.2)
         fillers.pop().close()
-        with captured("no-answer.pcap", f"port {number} and not port {fillers[0].getsockname()[1]} and not port {fillers[1].getsockname()[1]}"):
+        with captured(
+            "no-answer.pcap",
+            f"port {number} and not port {fillers[0].getsockname()[1]} and not port {fillers[1].getsockname()[1]}",
+        ):
             with socket.socket() as client:
                 client.settimeout(3.5)
                 with contextlib.suppress(OSError):
@@ -258,7 +276,13 @@ def certificate(folder: Path) -> tuple[str, str]:
 def tls_server(folder: Path) -> Iterator[int]:
     cert, key = certificate(folder)
     config = uvicorn.Config(
-        application, port=0, ssl_certfile=cert, ssl_keyfile=key, lifespan="off", log_level="warning", ws_ping_interval=None
+        application,
+        port=0,
+        ssl_certfile=cert,
+        ssl_keyfile=key,
+        lifespan="off",
+        log_level="warning",
+        ws_ping_interval=None,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
