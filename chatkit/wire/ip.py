@@ -56,9 +56,9 @@ class Network:
             )
         else:
             at = self._behind_link(data, start, end, link)
-        if at < 0 or end - at < 34:
+        if at < 0 or end - at < 20:
             return None
-        if data[at] == 0x45:
+        if data[at] == 0x45 and end - at >= 34:
             _, total, _, fragment, protocol, key, seq, ack, offset, flags = _IPV4.unpack_from(data, at)
             if not fragment & 0x3FFF:
                 if protocol != _TCP_PROTOCOL:
