@@ -23,6 +23,8 @@ IMPORTERS: dict[str, str] = {
     "har": "har",
     "netlog": "netlog",
     "mitmproxy": "flows",
+    "pcap": "pcap",
+    "pcapng": "pcapng",
     "cloudflare": "cloudflare",
     "websockets-log": "websockets_log",
     "console-log": "console_log",
