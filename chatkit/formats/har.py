@@ -131,13 +131,14 @@ class _Reader:
         creator = text(table(log, "creator"), "name").lower()
         self.dialect = next((word for name, word in _DIALECTS.items() if creator.startswith(name)), "other")
         self.ours = self.dialect == "chatkit" and isinstance(log.get("_chatkit"), dict)
+        place = 0
         for place, plain in enumerate(found, 1):
             self._entry(Entry(plain), place)
         for part in [part for part in self.parts.values() if not part.used]:
             self._orphan(part)
         self._ours(log)
-        self._visibility(bool(found))
-        if not len(self.collector) and not found:
+        self._visibility()
+        if not len(self.collector) and not place:
             raise ImportFailed(
                 "the HAR has no entry",
                 source=self.source.name,
@@ -395,7 +396,7 @@ class _Reader:
         if bad:
             self.collector.warn(f"{bad} events under _chatkit are none and were left out")
 
-    def _visibility(self, any_entry: bool) -> None:
+    def _visibility(self) -> None:
         if self.lossless:
             return
         hidden = self.collector.not_visible

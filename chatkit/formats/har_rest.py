@@ -41,7 +41,9 @@ _probe = msgspec.json.Decoder(msgspec.Raw).decode
 _BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def entries_of(rest: bytes, source: str, warn: Callable[[str], None]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def entries_of(
+    rest: bytes, source: str, warn: Callable[[str], None]
+) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
     """What the log says of itself, and its entries.
 
     Raises:
@@ -52,19 +54,23 @@ def entries_of(rest: bytes, source: str, warn: Callable[[str], None]) -> tuple[d
         log = _har(rest).log
     except _BROKEN as error:
         return _rescue(rest, source, warn, str(error))
-    found, bad = [], 0
-    for raw in log.entries:
+    return {"creator": log.creator, "_chatkit": log.ours}, _sound(log.entries, warn)
+
+
+def _sound(entries: list[msgspec.Raw], warn: Callable[[str], None]) -> Iterator[dict[str, Any]]:
+    bad = 0
+    for raw in entries:
         entry = _entry(bytes(raw))
+        if entry is not None:
+            yield entry
         bad += entry is None
-        found += [entry] if entry is not None else []
     if bad:
         warn(f"{bad} entries are no objects, or damaged, and were left out")
-    return {"creator": log.creator, "_chatkit": log.ours}, found
 
 
 def _rescue(
     rest: bytes, source: str, warn: Callable[[str], None], error: str
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
     start = _ENTRIES.search(rest)
     if start is None:
         raise ImportFailed(
@@ -79,7 +85,7 @@ def _rescue(
     creator = re.search(rb'"creator"\s*:\s*(\{[^{}]*\})', rest)
     if creator is not None and (found := _entry(creator.group(1))) is not None:
         log["creator"] = found
-    return log, list(_one_by_one(rest, start.end(), warn))
+    return log, _one_by_one(rest, start.end(), warn)
 
 
 def _one_by_one(rest: bytes, at: int, warn: Callable[[str], None]) -> Iterator[dict[str, Any]]:

@@ -7,6 +7,7 @@ the number of messages. Damage costs the messages it stands in; what is whole be
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
@@ -22,10 +23,15 @@ MOST_REST = 1 << 28
 MOST_DAMAGE = 200
 """Damaged places after which the rest of the file is left out."""
 
-_FIRST = 1 << 16
+MOST_ARRAYS = 100_000
+"""Arrays of messages, which is WebSockets, after which the rest of the file is left out."""
+
+_FIRST = 1 << 12
+_WORTH = 1 << 16
 _KEY = re.compile(rb'"_webSocketMessages"\s*:\s*\[')
 _LONGEST_KEY = 80
 _BOUNDARY = re.compile(rb'\}\s*,\s*(?=\{\s*"(?:type|time|opcode|data|_chatkit)"\s*:)')
+_BEGIN = re.compile(rb'\{\s*"(?:type|time|opcode|data|_chatkit)"\s*:')
 _END = re.compile(rb'\}\s*\]\s*(?:,\s*"|\})')
 _AT_BYTE = re.compile(r"\(byte (\d+)\)$")
 _NAN = float("nan")
@@ -79,7 +85,7 @@ class _Splitter:
                 self.rest += self.buffer[self.at : kept]
                 self.at = kept
                 self._read()
-            if len(self.rest) > MOST_REST or self.damage > MOST_DAMAGE:
+            if len(self.rest) > MOST_REST or self.damage > MOST_DAMAGE or count > MOST_ARRAYS:
                 self.warn(f"what follows byte {self.before + self.at:,} was left out: too much of it or too damaged")
                 return bytes(self.rest)
         return bytes(self.rest) + self.buffer[self.at :]
@@ -107,7 +113,7 @@ class _Splitter:
                 self._give(number, view[:place])
                 self.at += place - 1
                 return
-            if more and (state == "more" or place > len(view) - 16):
+            if more and (state == "more" or (state == "bad" and place > len(view) - 16)):
                 cut = _last_boundary(view)
                 if cut is not None:
                     self._give(number, view[: cut[0] + 1] + b"]")
@@ -128,7 +134,7 @@ class _Splitter:
         last = None
         for last in _BOUNDARY.finditer(self.buffer, max(self.at, stop - (1 << 14)), stop):  # noqa: B007
             pass
-        if last is None or last.end() - self.at < _FIRST:
+        if last is None or last.end() - self.at < _WORTH:
             return False
         try:
             messages = _messages(b"".join((b"[", memoryview(self.buffer)[self.at : last.start() + 1], b"]")))
@@ -161,7 +167,7 @@ class _Splitter:
     def _resume(self, place: int) -> bool:
         """Goes to the next message behind ``place``, the end of the array or the next array, whichever comes first."""
         while True:
-            found = [m for m in (p.search(self.buffer, place) for p in (_BOUNDARY, _END, _KEY)) if m is not None]
+            found = [m for m in (p.search(self.buffer, place) for p in (_BEGIN, _END, _KEY)) if m is not None]
             if found or self.ended:
                 break
             self.at = place = max(place, len(self.buffer) - 2 * _LONGEST_KEY)
@@ -174,8 +180,8 @@ class _Splitter:
         if first.re is _END:
             self.at = self.buffer.index(b"]", first.start()) + 1
         else:
-            self.at = first.end() if first.re is _BOUNDARY else first.start()
-        return first.re is _BOUNDARY
+            self.at = first.start()
+        return first.re is _BEGIN
 
     def _give(self, number: int, block: bytes) -> None:
         messages, bad = decode(block)
@@ -257,11 +263,11 @@ def _whole(item: bytes) -> bytes:
 def _last_boundary(view: bytes) -> tuple[int, int] | None:
     """Where the last whole message of ``view`` ends (its brace) and where the next begins."""
     for size in (1 << 14, 1 << 18, len(view)):
-        last = None
-        for last in _BOUNDARY.finditer(view, max(0, len(view) - size)):  # noqa: B007
-            pass
-        if last is not None and _look(view[: last.start() + 1] + b"]")[0] == "end":
-            return last.start(), last.end()
+        # The last few: an object within a message may begin like one.
+        matches = deque(_BOUNDARY.finditer(view, max(0, len(view) - size)), maxlen=8)
+        for match in reversed(matches):
+            if _look(view[: match.start() + 1] + b"]")[0] == "end":
+                return match.start(), match.end()
         if size >= len(view):
             break
     return None

@@ -1,6 +1,6 @@
 """Makes the evidence in this folder with real tools; by hand, never in the tests.
 
-    PYTHONPATH=. python tests/data/har/make.py MITMDUMP
+    PYTHONPATH=. python tests/data/har/make.py MITMDUMP [STORY…]
 
 ``MITMDUMP`` is mitmproxy's program in a virtual environment of its own. Chromium and Playwright are those of the
 development environment. Everything stays on loopback. What DevTools writes on "Save all as HAR" cannot be had without
@@ -84,7 +84,9 @@ def lab(faults: list[str]) -> tuple[subprocess.Popen[str], dict[str, Any]]:
 def run(page: Page, ready: dict[str, Any], story: str) -> None:
     url, ws = ready["url"], ready["ws_url"]
     page.goto(url + "/health")
-    page.evaluate(PAGE, [url, ws, ready["bots"][0]["id"], ready["token"], story])
+    bots = [bot["id"] for bot in ready["bots"]]
+    bot = next((bot for bot in bots if "stor" in bot or "stream" in bot), bots[0]) if story == "healthy" else bots[0]
+    page.evaluate(PAGE, [url, ws, bot, ready["token"], story])
 
 
 class DevTools:
@@ -217,6 +219,8 @@ def write(path: Path, text: str) -> None:
 def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         for story, faults in FAULTS.items():
+            if sys.argv[2:] and story not in sys.argv[2:]:
+                continue
             process, ready = lab(faults)
             try:
                 browsers(ready, story, Path(name))
