@@ -72,6 +72,11 @@ class MergedRows(Sequence[bytes]):
             raise IndexError(place)
         return self._compose(i)
 
+    def plain(self, place: int) -> bytes:
+        """The row as its vantage has it, with its own id, time and connection."""
+        row: bytes = self._rows[self._view[place]][int(self._place[place])]
+        return row
+
     def _compose(self, i: int) -> bytes:
         view, code = int(self._view[i]), int(self._code[i])
         row = self._rows[view][int(self._place[i])]
