@@ -109,9 +109,19 @@ def _alike(one: Sight, other: Sight, votes: int) -> bool:
         return False
     off = abs(float(np.median(apart))) if len(apart) else float("inf")
     if one.key and other.key and one.key != other.key:
-        # A proxy that opens a WebSocket of its own; or two clients that said the same.
-        return off <= NEAR or telling >= FEW or (off <= FAR and (telling > 0 or votes >= MANY))
+        # A proxy that opens a WebSocket of its own; or two clients that said the same, but were greeted each for itself.
+        if _begin_otherwise(one, other):
+            return False
+        return votes > 1 and (off <= NEAR or telling >= FEW or (off <= FAR and (telling > 1 or votes >= MANY)))
     return off <= NEAR or telling > 0 or votes >= FEW
+
+
+def _begin_otherwise(one: Sight, other: Sight) -> bool:
+    """Whether both saw it open, and something else after that."""
+    if one.began is None or other.began is None:
+        return False
+    sides = zip(one.contents, other.contents, strict=True)
+    return any(len(a.token) and len(b.token) and a.token[0] != b.token[0] for a, b in sides)
 
 
 def _alike_in_size(one: Sight, other: Sight, votes: int) -> bool:

@@ -197,3 +197,15 @@ def test_the_same_words_at_another_pace() -> None:
     one: list[Fact] = [(2.0 + n, FrameSent, "1", message(say=word)) for n, word in enumerate(words)]
     two: list[Fact] = [(2.0 + 5 * n, FrameSent, "1", message(say=word)) for n, word in enumerate(words)]
     assert len(merge(browser().sees(one), capture(skew=500.0).sees(two)).connections) == 2
+
+
+def test_a_greeting_of_its_own_tells_a_connection_from_another() -> None:
+    """Also where a script sends the same times in each run, minutes apart."""
+
+    def facts(key: str, id_: str) -> list[Fact]:
+        mine = conversation(connection="1", key=key)
+        greeting = (0.11, FrameReceived, "1", message(type="connection_established", connection_id=id_))
+        return [greeting if fact[0] == 0.11 else fact for fact in mine]
+
+    assert len(merge(browser().sees(facts("a", "x1")), capture(skew=17.0).sees(facts("b", "x2"))).connections) == 2
+    assert len(merge(browser().sees(facts("a", "x1")), capture(skew=17.0).sees(facts("b", "x1"))).connections) == 1
