@@ -105,19 +105,17 @@ def _alike(one: Sight, other: Sight, votes: int) -> bool:
         places = mine.place[found.mine][:SAMPLE].tolist()
         telling += sum(_UNREPEATABLE.search(_said(one.view.trace.rows[place])) is not None for place in places)
     apart = np.concatenate(gaps)
-    if not _steady(apart):
+    if not _steady(apart) or _begin_otherwise(one, other):
         return False
     off = abs(float(np.median(apart))) if len(apart) else float("inf")
     if one.key and other.key and one.key != other.key:
-        # A proxy that opens a WebSocket of its own; or two clients that said the same, but were greeted each for itself.
-        if _begin_otherwise(one, other):
-            return False
+        # A proxy that opens a WebSocket of its own, or two clients that said the same.
         return votes > 1 and (off <= NEAR or telling >= FEW or (off <= FAR and (telling > 1 or votes >= MANY)))
     return off <= NEAR or telling > 0 or votes >= FEW
 
 
 def _begin_otherwise(one: Sight, other: Sight) -> bool:
-    """Whether both saw it open, and something else after that."""
+    """Whether both saw it open, and something else after that: a greeting is for one connection."""
     if one.began is None or other.began is None:
         return False
     sides = zip(one.contents, other.contents, strict=True)
