@@ -56,6 +56,11 @@ class MergedRows(Sequence[bytes]):
         return len(self._view)
 
     @property
+    def vantages(self) -> NDArray[np.int16]:
+        """Number of the vantage at each place, without a look at the ids."""
+        return self._view
+
+    @property
     def whole(self) -> bool:
         """Whether every data frame is known to complete its message."""
         return all(getattr(rows, "whole", False) for rows in self._rows)
