@@ -182,6 +182,9 @@ class Trace:
     @cached_property
     def vantage_code(self) -> NDArray[np.int16]:
         """Which vantage point saw each event: index into ``vantage_names``, of any other trace always -1."""
+        told: NDArray[np.int16] | None = getattr(self.rows, "vantages", None)
+        if told is not None:
+            return told
         codes = np.full(len(self), -1, dtype=np.int16)
         if self.header.vantages:
             known = {name: n for n, name in enumerate(self.vantage_names)}

@@ -41,18 +41,16 @@ def align(mine: Numbers, theirs: Numbers) -> Pairs:
     them is taken in order as it comes.
     """
     anchors = sure(mine, theirs)
-    left: list[int] = []
-    right: list[int] = []
-    a = b = 0
-    for stop_a, stop_b in [*zip(anchors.mine.tolist(), anchors.theirs.tolist(), strict=True), (len(mine), len(theirs))]:
-        for i, j in _between(mine, theirs, a, stop_a, b, stop_b):
-            left.append(i)
-            right.append(j)
-        if stop_a < len(mine) and stop_b < len(theirs):
-            left.append(stop_a)
-            right.append(stop_b)
-        a, b = stop_a + 1, stop_b + 1
-    return Pairs(np.array(left, np.int64), np.array(right, np.int64))
+    a = np.concatenate(([-1], anchors.mine, [len(mine)]))
+    b = np.concatenate(([-1], anchors.theirs, [len(theirs)]))
+    found = []
+    for n in np.flatnonzero((np.diff(a) > 1) & (np.diff(b) > 1)).tolist():
+        found += _between(mine, theirs, int(a[n]) + 1, int(a[n + 1]), int(b[n]) + 1, int(b[n + 1]))
+    more = np.array(found, np.int64).reshape(-1, 2)
+    left = np.concatenate((anchors.mine, more[:, 0])).astype(np.int64)
+    right = np.concatenate((anchors.theirs, more[:, 1])).astype(np.int64)
+    order = np.argsort(left)
+    return Pairs(left[order], right[order])
 
 
 def _once_in_both(mine: Numbers, theirs: Numbers) -> Pairs:
@@ -66,6 +64,8 @@ def _once_in_both(mine: Numbers, theirs: Numbers) -> Pairs:
 
 def _rising(values: Numbers) -> Numbers:
     """Places of a longest rising subsequence."""
+    if (np.diff(values) > 0).all():
+        return np.arange(len(values))
     tops: list[int] = []
     ends: list[int] = []
     before: list[int] = []

@@ -5,18 +5,21 @@ Two connections of one vantage point are never one, whatever they have in common
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chatkit.merging.sights import Sight, View
+from chatkit.merging.aligning import sure
+from chatkit.merging.sights import Frames, Sight, View
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Numbers = NDArray[np.int64]
+    Alike = Callable[[Sight, Sight, int], bool]
 
 SHARE = 0.5
 """Part of what is peculiar to a connection, at the vantage that saw less of it, that must be found at the other."""
@@ -24,6 +27,12 @@ GRAM = 4
 """Consecutive frames whose lengths together are peculiar enough to be compared."""
 NEAR = 2.0
 """Seconds between two openings that may be one, where nothing ties the clocks."""
+FEW, MANY, FAR = 3, 5, 600.0
+"""Common messages without an id or a time that make two sights one; where their keys differ, many, and clocks that are
+no more than so many seconds apart."""
+SAMPLE = 50
+"""Common messages that are looked at for an id or a time."""
+_UNREPEATABLE = re.compile(rb"\d{6}|\d\dT\d\d:\d\d|[0-9a-f]{8}-[0-9a-f]{4}-", re.IGNORECASE)
 
 
 class Groups:
@@ -76,12 +85,63 @@ def join_by_key(groups: Groups) -> None:
 
 def join_by_content(groups: Groups) -> None:
     """Messages that one connection alone carried, at each vantage point, vote for the pair."""
-    _vote(groups, lambda sight: np.concatenate([frames.token for frames in sight.contents]), least=1)
+    _vote(groups, lambda sight: np.concatenate([frames.token for frames in sight.contents]), _alike)
 
 
 def join_by_size(groups: Groups) -> None:
     """As by content, with runs of lengths, where a vantage point shows no more."""
-    _vote(groups, _grams, least=2, hidden=True)
+    _vote(groups, _grams, _alike_in_size, hidden=True)
+
+
+def _alike(one: Sight, other: Sight, votes: int) -> bool:
+    """Whether common messages make two sights one: by an id or a time in them, or by many and by when they came.
+
+    Every life of a chat begins with the same words, and a script says the same ones every time.
+    """
+    gaps, telling = [], 0
+    for mine, theirs in zip(one.contents, other.contents, strict=True):
+        found = sure(mine.token, theirs.token)
+        gaps.append(mine.at[found.mine] - theirs.at[found.theirs])
+        places = mine.place[found.mine][:SAMPLE].tolist()
+        telling += sum(_UNREPEATABLE.search(_said(one.view.trace.rows[place])) is not None for place in places)
+    apart = np.concatenate(gaps)
+    if not _steady(apart) or _begin_otherwise(one, other):
+        return False
+    off = abs(float(np.median(apart))) if len(apart) else float("inf")
+    if one.key and other.key and one.key != other.key:
+        # A proxy that opens a WebSocket of its own, or two clients that said the same.
+        return votes > 1 and (off <= NEAR or telling >= FEW or (off <= FAR and (telling > 1 or votes >= MANY)))
+    return off <= NEAR or telling > 0 or votes >= FEW
+
+
+def _begin_otherwise(one: Sight, other: Sight) -> bool:
+    """Whether both saw it open, and something else after that: a greeting is for one connection."""
+    if one.began is None or other.began is None:
+        return False
+    sides = zip(one.contents, other.contents, strict=True)
+    return any(len(a.token) and len(b.token) and a.token[0] != b.token[0] for a, b in sides)
+
+
+def _alike_in_size(one: Sight, other: Sight, votes: int) -> bool:
+    if one.key and other.key and one.key != other.key:
+        return False
+    gaps = [_gaps_of_equals(mine, theirs) for mine, theirs in zip(one.sizes, other.sizes, strict=True)]
+    return votes >= 2 and _steady(np.concatenate(gaps))
+
+
+def _gaps_of_equals(mine: Frames, theirs: Frames) -> NDArray[np.float64]:
+    found = sure(mine.token, theirs.token)
+    return mine.at[found.mine] - theirs.at[found.theirs]
+
+
+def _steady(gaps: NDArray[np.float64]) -> bool:
+    """Whether the same things happened at the same pace: nine in ten within a second."""
+    return len(gaps) < 2 or float(np.diff(np.percentile(gaps, (5, 95)))[0]) <= 1.0
+
+
+def _said(row: bytes) -> bytes:
+    """What a frame's row tells of its content; ids and times of the event itself stand before it."""
+    return row[max(row.find(b',"text":'), row.find(b',"data":'), 0) :]
 
 
 def join_by_time(groups: Groups, slack: Callable[[int, int], float]) -> None:
@@ -144,14 +204,19 @@ def _grams(sight: Sight) -> Numbers:
     return np.concatenate(found)
 
 
-def _vote(groups: Groups, tokens_of: Callable[[Sight], Numbers], *, least: int, hidden: bool = False) -> None:
-    told = [_peculiar(view.sights, tokens_of) for view in groups.views]
+def _vote(groups: Groups, tokens_of: Callable[[Sight], Numbers], alike: Alike, *, hidden: bool = False) -> None:
+    told: dict[int, tuple[Numbers, Numbers]] = {}
     for first in range(len(groups.views)):
         for second in range(first + 1, len(groups.views)):
             a, b = groups.views[first], groups.views[second]
             if hidden and a.sees("payloads") and b.sees("payloads"):
                 continue
-            _elect(groups, (a, told[first]), (b, told[second]), least)
+            if all({first, second} <= groups.of(sight).keys() for sight in (*a.sights, *b.sights)):
+                continue  # all of them are joined already
+            for n, view in ((first, a), (second, b)):
+                if n not in told:
+                    told[n] = _peculiar(view.sights, tokens_of)
+            _elect(groups, (a, told[first]), (b, told[second]), alike)
 
 
 def _peculiar(sights: list[Sight], tokens_of: Callable[[Sight], Numbers]) -> tuple[Numbers, Numbers]:
@@ -165,7 +230,7 @@ def _peculiar(sights: list[Sight], tokens_of: Callable[[Sight], Numbers]) -> tup
 
 
 def _elect(
-    groups: Groups, one: tuple[View, tuple[Numbers, Numbers]], other: tuple[View, tuple[Numbers, Numbers]], least: int
+    groups: Groups, one: tuple[View, tuple[Numbers, Numbers]], other: tuple[View, tuple[Numbers, Numbers]], alike: Alike
 ) -> None:
     (a, (tokens_a, owner_a)), (b, (tokens_b, owner_b)) = one, other
     _, i, j = np.intersect1d(tokens_a, tokens_b, assume_unique=True, return_indices=True)
@@ -178,5 +243,6 @@ def _elect(
     for (m, n), count in votes.most_common():
         # The runner-up of each of the two, if it has one, must stay far behind.
         second = max(sorted(best[0, m])[-2:-1] + sorted(best[1, n])[-2:-1], default=0)
-        if count >= max(least, SHARE * min(have_a[m], have_b[n]), 2 * second):
+        enough = count >= max(1, SHARE * min(have_a[m], have_b[n]), 2 * second)
+        if enough and alike(a.sights[m], b.sights[n], count):
             groups.join(a.sights[m], b.sights[n])

@@ -56,6 +56,11 @@ class MergedRows(Sequence[bytes]):
         return len(self._view)
 
     @property
+    def vantages(self) -> NDArray[np.int16]:
+        """Number of the vantage at each place, without a look at the ids."""
+        return self._view
+
+    @property
     def whole(self) -> bool:
         """Whether every data frame is known to complete its message."""
         return all(getattr(rows, "whole", False) for rows in self._rows)
@@ -71,6 +76,11 @@ class MergedRows(Sequence[bytes]):
         if not 0 <= i < len(self):
             raise IndexError(place)
         return self._compose(i)
+
+    def plain(self, place: int) -> bytes:
+        """The row as its vantage has it, with its own id, time and connection."""
+        row: bytes = self._rows[self._view[place]][int(self._place[place])]
+        return row
 
     def _compose(self, i: int) -> bytes:
         view, code = int(self._view[i]), int(self._code[i])

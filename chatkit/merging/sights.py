@@ -28,7 +28,6 @@ from chatkit.events import (
     TransportEnded,
     UpgradeAnswered,
     UpgradeRequested,
-    completes,
 )
 from chatkit.trace import EVENT_DECODER, Trace, Vantage
 
@@ -215,8 +214,8 @@ class Sight:
 
     def _messages(self, side: int) -> Frames:
         mine = np.flatnonzero(self.kind == KIND_CODE[_DATA[side]])
-        tokens = np.fromiter((_content(row, side) for row in self._rows(mine)), np.int64, len(mine))
-        frames = Frames(tokens, self.at[mine], self.places[mine])
+        tokens = np.fromiter(map(_content, self._rows(mine)), np.int64, len(mine))
+        frames = Frames(tokens ^ side, self.at[mine], self.places[mine])
         return frames.take(tokens != 0)
 
     @cached_property
@@ -246,15 +245,21 @@ class Sight:
 
     def _rows(self, mine: Numbers) -> list[bytes]:
         rows = self.view.trace.rows
-        return [rows[i] for i in self.places[mine].tolist()]
+        read = getattr(rows, "plain", rows.__getitem__)
+        return [read(i) for i in self.places[mine].tolist()]
 
 
-def _content(row: bytes, side: int) -> int:
-    """A number for what a whole message says; 0 where the message goes on or its content is not told."""
-    if not completes(row):
-        return 0
-    found = _field(row, b"digest") or _field(row, b"text") or _field(row, b"data")
-    return hash((side, found)) or 1 if found is not None else 0
+def _content(row: bytes) -> int:
+    """A number for what a whole message says; 0 where it goes on or its content is not told.
+
+    Content stands on the frame that completes its message, at the end of the row.
+    """
+    if row[-76:-66] == b'"digest":"':
+        return (hash(row[-66:-2]) & ~1) or 2
+    start = row.find(b',"text":')
+    if start < 0:
+        start = row.find(b',"data":')
+    return (hash(row[start:]) & ~1) or 2 if start >= 0 else 0
 
 
 def _field(row: bytes, name: bytes) -> bytes | None:

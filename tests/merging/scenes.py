@@ -47,9 +47,18 @@ def conversation(start: float = 0.0, connection: str = "a", turns: int = 5, key:
         (start + 0.11, FrameReceived, connection, message(type="connection_established")),
     ]
     for n in range(turns):
-        facts.append((start + 1 + n, FrameSent, connection, message(type="ping", n=n, of=connection)))
+        facts.append(
+            (start + 1 + n, FrameSent, connection, message(type="ping", of=connection, timestamp=1_795_449_725_000 + n))
+        )
         facts.append((start + 1.2 + n, FrameReceived, connection, message(type="pong")))
-        facts.append((start + 1.5 + n, FrameReceived, connection, message(type="chunk", n=n, of=connection)))
+        facts.append(
+            (
+                start + 1.5 + n,
+                FrameReceived,
+                connection,
+                message(type="chunk", of=connection, timestamp=1_795_449_725_500 + n),
+            )
+        )
     return facts
 
 

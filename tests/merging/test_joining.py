@@ -176,3 +176,36 @@ def test_all_events_are_there_once() -> None:
     assert sorted(map(told, merged)) == sorted(
         (name, {"1": "1", "2": "2"}[connection], words) for part in parts for name, connection, words in map(told, part)
     )
+
+
+@pytest.mark.parametrize(("skew", "joined"), [(1.0, True), (90_000.0, False)])
+def test_two_clients_that_said_the_same(skew: float, joined: bool) -> None:
+    """Another key, and words that every life of a chat has: another day's recording, unless the clocks agree."""
+    words = ["hello", "how are you", "fine", "bye"]
+
+    def facts(key: str) -> list[Fact]:
+        said: list[Fact] = [(2.0 + n, FrameSent, "1", message(say=word)) for n, word in enumerate(words)]
+        return [*conversation(connection="1", key=key, turns=0), *said]
+
+    merged = merge(browser().sees(facts("one")), capture(skew=skew).sees(facts("two")))
+    assert (len(merged.connections) == 1) == joined
+
+
+def test_the_same_words_at_another_pace() -> None:
+    """Frames of one connection pass two places at one pace."""
+    words = ["hello", "how are you", "fine", "bye"]
+    one: list[Fact] = [(2.0 + n, FrameSent, "1", message(say=word)) for n, word in enumerate(words)]
+    two: list[Fact] = [(2.0 + 5 * n, FrameSent, "1", message(say=word)) for n, word in enumerate(words)]
+    assert len(merge(browser().sees(one), capture(skew=500.0).sees(two)).connections) == 2
+
+
+def test_a_greeting_of_its_own_tells_a_connection_from_another() -> None:
+    """Also where a script sends the same times in each run, minutes apart."""
+
+    def facts(key: str, id_: str) -> list[Fact]:
+        mine = conversation(connection="1", key=key)
+        greeting = (0.11, FrameReceived, "1", message(type="connection_established", connection_id=id_))
+        return [greeting if fact[0] == 0.11 else fact for fact in mine]
+
+    assert len(merge(browser().sees(facts("a", "x1")), capture(skew=17.0).sees(facts("b", "x2"))).connections) == 2
+    assert len(merge(browser().sees(facts("a", "x1")), capture(skew=17.0).sees(facts("b", "x1"))).connections) == 1
