@@ -71,6 +71,14 @@ _READ = (
 )
 
 
+def _mask(*kinds: type[Event]) -> NDArray[np.bool_]:
+    """Of every kind's code whether it is one of these: a look-up costs a tenth of a search, once per connection."""
+    return np.isin(np.arange(256), [KIND_CODE[kind] for kind in kinds])
+
+
+_IS_OPAQUE, _IS_COUNTED, _IS_OURS = _mask(*_OPAQUE), _mask(*_COUNTED), _mask(FrameSent, PingSent)
+
+
 class Ending(Struct, frozen=True, kw_only=True):
     """How a connection ended."""
 
@@ -85,13 +93,17 @@ class Ending(Struct, frozen=True, kw_only=True):
     """What an API, a log or a HAR tells of it."""
     hidden: bool = False
     """Whether close frames are not visible in this evidence: without one, nothing is said about the code."""
+    between: bool = False
+    """Whether the client's side saw the server end it and the server's side saw the client end it: something on the
+    way did. Told by merged evidence only."""
     failed: AttemptFailed | None = None
     """What stopped the attempt, when the connection never opened."""
     status: int | None = None
     """HTTP status of a refused upgrade."""
     opened: bool
     age: float | None
-    """Seconds from open to end; ``None`` when it never opened, or opened before the evidence begins."""
+    """Seconds from open to end; ``None`` when it never opened, opened before the evidence begins, or the evidence has
+    no times."""
     after: str | None = None
     """Our last action before an ending that came within a second of it: ``our ping``, ``our typing message`` …"""
     after_seconds: float | None = None
@@ -145,16 +157,28 @@ class Ending(Struct, frozen=True, kw_only=True):
             return _closed("us" if close is self.close_sent else "server", close.code, close.reason)
         if self.reported is not None and self.reported.code not in (None, 1006):
             return _closed(_who(self.reported.by), self.reported.code, self.reported.reason)
+        if self.between:
+            return "cut on the way, no close frame: each side saw the other end it"
+        if self._told_first and self.reported is not None and self.reported.code is None:
+            return f"closed by {_who(self.reported.by)}, code not visible"
         how = self.transport.how if self.transport is not None else None
         if how == "rst":
             return f"RST by {_who(self.first)}"
         if how == "fin":
-            return f"FIN by {_who(self.first)}" + ("" if self.hidden else ", no close frame")
+            return f"FIN by {_who(self.first)}" + (", no close frame" if self.abort else "")
         if how == "timeout":
             return "TCP time-out, peer silent"
         if how == "local":
             return "cut by us"
         return self._told()
+
+    @property
+    def _told_first(self) -> bool:
+        """Whether somebody tells who closed, and the transport ended after it."""
+        told, transport = self.reported, self.transport
+        if told is None or told.by is None or transport is None:
+            return False
+        return (told.at, _number(told)) < (transport.at, _number(transport))
 
     def _told(self) -> str:
         if self.reported is None:
@@ -240,13 +264,16 @@ def summarise(trace: Trace) -> tuple[Connection, ...]:
     groups: dict[int, list[Event]] = {}
     for i in np.flatnonzero(_read(trace) & (trace.connection_code >= 0)):
         groups.setdefault(int(trace.connection_code[i]), []).append(trace[int(i)])
-    return tuple(_summarise_one(trace, code, groups.get(code, [])) for code in _order(trace.connection_code))
+    places = _places(trace.connection_code)
+    order = _order(trace.connection_code)
+    return tuple(_summarise_one(trace, code, places[code], groups.get(code, [])) for code in order)
 
 
 def summarise_one(trace: Trace, code: int) -> Connection:
     """The connection with this code, which must have an event; no other connection's events are read."""
-    places = np.flatnonzero(_read(trace) & (trace.connection_code == code))
-    return _summarise_one(trace, code, [trace[int(i)] for i in places])
+    places = np.flatnonzero(trace.connection_code == code)
+    read = places[_read(trace)[places]]
+    return _summarise_one(trace, code, places, [trace[int(i)] for i in read])
 
 
 def _read(trace: Trace) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -254,24 +281,32 @@ def _read(trace: Trace) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     return np.isin(trace.kind, [KIND_CODE[kind] for kind in _READ])
 
 
+def _places(codes: NDArray[np.int32]) -> dict[int, NDArray[np.int64]]:
+    """Positions by connection, found in one pass: looking for each connection anew is quadratic."""
+    order = np.argsort(codes, kind="stable")
+    present, first = np.unique(codes[order], return_index=True)
+    return dict(zip(present.tolist(), np.split(order, first[1:]), strict=True)) if len(present) else {}
+
+
 def _order(codes: np.ndarray[tuple[int], np.dtype[np.int32]]) -> list[int]:
     present, first = np.unique(codes, return_index=True)
     return [int(present[i]) for i in np.argsort(first) if present[i] >= 0]
 
 
-def _summarise_one(trace: Trace, code: int, events: list[Event]) -> Connection:
-    places = np.flatnonzero(trace.connection_code == code)
+def _summarise_one(trace: Trace, code: int, places: NDArray[np.int64], events: list[Event]) -> Connection:
     kinds = trace.kind[places]
     opened = _first(events, Opened)
     answered = _first(events, UpgradeAnswered)
     started = _first(events, AttemptStarted)
     established = _first(events, Established)
-    opaque = opened is None and bool(np.isin(kinds, [KIND_CODE[kind] for kind in _OPAQUE]).any())
-    frames = opaque or bool(np.isin(kinds, [KIND_CODE[kind] for kind in _COUNTED]).any())
-    # Frames without an opening: the evidence begins in the middle.
-    lived = opened is not None or (frames and _first(events, AttemptFailed) is None)
-    ending = _ending(trace, places, events, opened, lived=lived, hidden=opaque or "close-code" in trace.not_visible)
-    pings = opaque or "pings" in trace.not_visible
+    opaque = opened is None and bool(_IS_OPAQUE[kinds].any())
+    frames = opaque or bool(_IS_COUNTED[kinds].any())
+    # Frames, or the end of a life, without an opening: the evidence begins in the middle.
+    refused = answered is not None and answered.status != 101
+    told = frames or (not refused and _first(events, EndReported) is not None)
+    lived = opened is not None or (told and _first(events, AttemptFailed) is None)
+    ending = _ending(trace, places, events, opened, lived=lived, hidden=_hidden(trace, places, "close-code", opaque))
+    pings = _hidden(trace, places, "pings", opaque)
     counts = _counts(trace, places)
     return Connection(
         id=trace.names[code],
@@ -295,6 +330,22 @@ def _summarise_one(trace: Trace, code: int, events: list[Event]) -> Connection:
         vantages=tuple(trace.vantage_names[n] for n in np.unique(trace.vantage_code[places]).tolist() if n >= 0),
         opaque=opaque,
     )
+
+
+def _hidden(trace: Trace, places: NDArray[np.int64], word: str, opaque: bool) -> bool:
+    """Whether this cannot be seen of a connection: by none of the vantage points that saw it, in merged evidence."""
+    if not trace.header.vantages:
+        return opaque or word in trace.not_visible
+    views = trace.vantage_code[places]
+    return all(
+        n >= 0 and (word in trace.header.vantages[n].not_visible or _unreadable(trace.kind[places[views == n]]))
+        for n in np.unique(views).tolist()
+    )
+
+
+def _unreadable(kinds: NDArray[np.uint8]) -> bool:
+    """Whether bytes were seen there and none of them could be read."""
+    return KIND_CODE[Opened] not in kinds and bool(np.isin(kinds, [KIND_CODE[kind] for kind in _OPAQUE]).any())
 
 
 def _url(trace: Trace, started: AttemptStarted | None, events: list[Event]) -> str | None:
@@ -334,6 +385,8 @@ def _state(lived: bool, answered: UpgradeAnswered | None, ending: Ending | None)
 
 
 def _complete(trace: Trace, places: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int:
+    if getattr(trace.rows, "whole", False):
+        return len(places)
     return sum(map(completes, map(trace.rows.__getitem__, places.tolist())))
 
 
@@ -352,22 +405,26 @@ def _ending(
     shown = [event for event in (sent, received, transport, failed, reported) if event is not None]
     if not shown:
         return None
-    first = min(shown, key=lambda event: (event.at, _number(event)))
-    after, seconds = _aftermath(trace, places, first) if lived else (None, None)
+    order = {event.id: n for n, event in enumerate(events)}
+    first = min(shown, key=lambda event: order[event.id])
+    between = sent is None and received is None and _between(trace, events)
+    timed = "timing" not in trace.not_visible and not (isinstance(first, EndReported) and not first.timed)
+    after, seconds = _aftermath(trace, places, first) if lived and timed else (None, None)
     tcp = _first(events, TcpConnected)
     began = opened.at if opened is not None else tcp.at if tcp is not None and lived else None
     return Ending(
         at=first.at,
-        first=_actor(first, transport, reported),
+        first=None if between else _actor(first, transport, reported),
         close_sent=sent,
         close_received=received,
         transport=transport,
         reported=reported,
         hidden=hidden,
+        between=between,
         failed=failed,
         status=answered.status if answered is not None else failed.status if failed is not None else None,
         opened=lived,
-        age=first.at - began if began is not None else None,
+        age=first.at - began if began is not None and timed else None,
         after=after,
         after_seconds=seconds,
         events=tuple(event.id for event in shown),
@@ -378,11 +435,29 @@ def _number(event: Event) -> int:
     return int(event.id.rpartition("/")[2])
 
 
+def _between(trace: Trace, events: list[Event]) -> bool:
+    """Whether a vantage point saw the server end it, and one that is nearer to the server saw the client end it."""
+    told: dict[str, list[int]] = {"server": [], "client": []}
+    heard: set[str] = set()
+    places = {vantage.name: vantage.place for vantage in trace.header.vantages}
+    for event in events:
+        name = event.id.rpartition("/")[0]
+        place = places.get(name)
+        if name in heard or place is None or not isinstance(event, TransportEnded | EndReported):
+            continue
+        if event.by in told:
+            heard.add(name)
+            told[event.by].append(place)
+    return bool(told["server"] and told["client"]) and min(told["server"]) < max(told["client"])
+
+
 def _actor(first: Event, transport: TransportEnded | None, reported: EndReported | None) -> str | None:
     if isinstance(first, CloseSent):
         return "client"
     if isinstance(first, CloseReceived):
         return "server"
+    if isinstance(first, EndReported) and first.by is not None:
+        return first.by
     if transport is not None and transport.by is not None:
         return transport.by
     return reported.by if reported is not None else None
@@ -392,10 +467,13 @@ def _aftermath(
     trace: Trace, places: np.ndarray[tuple[int], np.dtype[np.int64]], end: Event
 ) -> tuple[str | None, float | None]:
     """Our last frame before an ending that we did not begin, if it came within ``AFTERMATH`` seconds of it."""
-    if isinstance(end, CloseSent) or (isinstance(end, TransportEnded) and end.by == "client"):
+    if isinstance(end, CloseSent) or (isinstance(end, TransportEnded | EndReported) and end.by == "client"):
         return None, None
-    ours = np.isin(trace.kind[places], [KIND_CODE[FrameSent], KIND_CODE[PingSent]]) & (trace.at[places] <= end.at)
-    found = places[ours]
+    ours = _IS_OURS[trace.kind[places]] & (trace.at[places] <= end.at)
+    # Seen from where the end was seen, if that shows what we sent: another clock is not as sure.
+    name, _, _ = end.id.rpartition("/")
+    mine = trace.vantage_code[places] == (trace.vantage_names.index(name) if name in trace.vantage_names else -1)
+    found = places[ours & mine] if (ours & mine).any() else places[ours]
     if not len(found):
         return None, None
     last = int(found[-1])

@@ -545,10 +545,13 @@ class EndReported(Event, frozen=True, kw_only=True, tag=True):
     """``client`` or ``server`` where the report says who closed, or whose transport ended, first."""
     source: str = ""
     """Who tells it, in a word or two: ``browser``, ``mitmproxy``, ``uvicorn`` …"""
+    timed: bool = True
+    """Whether it tells when; otherwise the connection ended at some time from ``at`` on."""
 
     def __str__(self) -> str:
-        told = f" (told by {self.source})" if self.source else ""
-        return f"ended{'' if self.code is None else ' ' + _describe_close(self.code, self.reason)}{told}"
+        told = f" (told by {self.source}{'' if self.timed else ', not when'})" if self.source else ""
+        by = f" by {self.by}" if self.by else ""
+        return f"ended{by}{'' if self.code is None else ' ' + _describe_close(self.code, self.reason)}{told}"
 
 
 class Logged(Event, frozen=True, kw_only=True, tag=True):

@@ -72,6 +72,11 @@ _JSON = re.compile(rb"(?i)((\\*)\"(?:" + _KEYS + rb")\2\"\s*:\s*\2\")(?!\[)((?:(
 _BEARER = re.compile(rb"(?i)\b(bearer\s+)(?!\[)[A-Za-z0-9._~+/=-]{6,}")
 # Possessive: without it the blank is given back, and a second pass takes the mark for a value.
 _COOKIE = re.compile(rb"(?i)(\b(?:set-)?cookie:\s*+)(?!\[)[^\r\n\"\\]+")
+# A header as a pair, as our rows and HAR files write it: ["Cookie","…"], {"name":"Cookie","value":"…"}.
+_FIELDS = b"|".join(re.escape(name.encode()) for name in sorted(SECRET_HEADERS))
+_VALUE = rb"(?!\[)(?:\\.|[^\"\\])+"
+_PAIR = re.compile(rb"(?i)(\[\s*\"(?:" + _FIELDS + rb")\"\s*,\s*\")" + _VALUE, re.DOTALL)
+_NAMED = re.compile(rb"(?i)(\"name\"\s*:\s*\"(?:" + _FIELDS + rb")\"\s*,\s*\"value\"\s*:\s*\")" + _VALUE, re.DOTALL)
 _USERINFO = re.compile(rb"([a-z]+://)[^/\s\"'@:]*:[^/\s\"'@]+@")
 
 
@@ -120,6 +125,8 @@ class Redactor:
             data = data.replace(secret, mark)
         data = _QUERY.sub(rb"\1" + mark, data)
         data = _JSON.sub(rb"\1" + mark, data)
+        data = _PAIR.sub(rb"\1" + mark, data)
+        data = _NAMED.sub(rb"\1" + mark, data)
         data = _BEARER.sub(rb"\1" + mark, data)
         data = _USERINFO.sub(rb"\1" + mark + b"@", data)
         return _COOKIE.sub(rb"\1" + mark, data)

@@ -76,7 +76,7 @@ class Origin(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where a trace comes from."""
 
     kind: str
-    """``live``, ``tap`` or ``file``."""
+    """``live``, ``tap``, ``file`` or ``merged``."""
     format: str | None = None
     file: str | None = None
     target: str | None = None
@@ -94,6 +94,8 @@ class Vantage(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Seconds that were added to its clock."""
     offset_error: float | None = None
     """How far off that may be, seconds; ``None`` where nothing tied its clock to the others'."""
+    place: int | None = None
+    """Where it stands on the way from the client (lowest) to the server; ``None`` where that is not told."""
 
 
 class Header(Struct, frozen=True, kw_only=True):

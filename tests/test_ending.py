@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from chatkit.ending import AFTERMATH, Connection, Ending
@@ -12,10 +13,12 @@ from chatkit.events import (
     AttemptStarted,
     CloseReceived,
     CloseSent,
+    EndReported,
     Established,
     FrameReceived,
     FrameSent,
     LoopLagged,
+    OpaqueReceived,
     Opened,
     PingReceived,
     PingSent,
@@ -27,7 +30,7 @@ from chatkit.events import (
     UpgradeAnswered,
 )
 from chatkit.profile import Types
-from chatkit.trace import Trace
+from chatkit.trace import Header, Origin, Trace, Vantage
 from stories import events, header, story, text
 
 Fact = tuple[float, type, dict[str, Any]]
@@ -253,6 +256,24 @@ def test_connections_stand_in_the_order_of_their_first_events() -> None:
     assert [connection.id for connection in trace.connections] == ["laptop/7", "1"]
 
 
+def test_an_end_that_is_only_told() -> None:
+    """It was open once, though the evidence has no opening; a refusal and a failed attempt were not."""
+    (connection,) = story((1.0, EndReported, {"code": 1006, "source": "browser"})).connections
+    assert (connection.state, connection.opened_at) == ("ended", None)
+    assert str(connection.ending) == "ended without a close frame: 1006 (browser)"
+    answer = (0.5, UpgradeAnswered, {"status": 403, "reason": "", "headers": []})
+    assert story(answer, (1.0, EndReported, {"code": 1006})).connections[0].state == "refused"
+    failed = (0.5, AttemptFailed, {"stage": "tcp", "error": "x"})
+    assert story(failed, (1.0, EndReported, {"code": 1006})).connections[0].state == "refused"
+
+
+def test_evidence_without_times_tells_no_age() -> None:
+    """Everything in it stands at one moment; nothing is said to have followed at once."""
+    facts = events((0.0, Opened), (0.0, FrameSent, text("ping")), (0.0, EndReported, {"code": 1006}))
+    ending = Trace.of(facts, Header(origin=header().origin, epoch=0.0, not_visible=("timing",))).connections[0].ending
+    assert (ending.age, ending.after, str(ending)) == (None, None, "ended without a close frame: 1006")
+
+
 @pytest.mark.parametrize("prefix", ["", "laptop/"])
 def test_ids_are_compared_as_numbers(prefix: str) -> None:
     """Event 10 comes after event 9."""
@@ -263,3 +284,152 @@ def test_ids_are_compared_as_numbers(prefix: str) -> None:
     ]
     ending = Trace.of(made, header()).connections[0].ending
     assert (ending.close_code, ending.first) == (1011, "server")
+
+
+# Merged evidence
+
+
+def merged(*views: tuple[list[Fact], dict[str, Any]]) -> Connection:
+    """One connection as several vantages saw it; each ``(facts, fields of its Vantage)``."""
+    vantages, made = [], []
+    for n, (facts, fields) in enumerate(views):
+        vantages.append(Vantage(**({"name": f"v{n}", "origin": Origin(kind="file"), "place": n} | fields)))
+        made += [(at, kind(id=f"v{n}/{i}", at=at, connection="1", **f)) for i, (at, kind, f) in enumerate(facts)]
+    made.sort(key=lambda one: one[0])
+    hidden = set.intersection(*(set(vantage.not_visible) for vantage in vantages))
+    head = header(vantages=tuple(vantages), not_visible=tuple(sorted(hidden)))
+    return Trace.of([event for _, event in made], head).connections[0]
+
+
+OPENED: Fact = (1.0, Opened, {})
+BLIND = {"not_visible": ("pings", "close-code", "transport-end")}
+
+
+def test_vantages_are_counted_by_the_one_that_saw_most() -> None:
+    """Not added up; pings by those that can see them."""
+    frames: list[Fact] = [(2.0 + n, FrameSent, text("ping")) for n in range(3)]
+    pings: list[Fact] = [(2.0, PingReceived, {}), (2.1, PongSent, {})]
+    connection = merged(([OPENED, *frames], BLIND), ([OPENED, *frames[:2], *pings], {}))
+    assert (connection.frames_out, connection.pings_in, connection.pongs_out, connection.pings_out) == (3, 1, 1, 0)
+    assert connection.vantages == ("v0", "v1")
+
+
+def test_what_only_an_absent_vantage_could_show_is_not_visible() -> None:
+    """Some other file of the merge shows close frames and pings; it did not see this connection."""
+    vantages = [
+        Vantage(name="har", origin=Origin(kind="file"), not_visible=("pings", "close-code")),
+        Vantage(name="pcap", origin=Origin(kind="file")),
+    ]
+    made = [
+        Opened(id="har/0", at=1.0, connection="1"),
+        EndReported(id="har/1", at=9.0, connection="1"),
+        Opened(id="pcap/0", at=1.0, connection="2"),
+        TransportEnded(id="pcap/1", at=9.0, connection="2", how="rst", by="server"),
+    ]
+    one, two = Trace.of(made, header(vantages=tuple(vantages))).connections
+    assert (one.pings_in, one.ending.close_code, one.ending.hidden) == (None, None, True)
+    assert (two.pings_in, two.ending.close_code, two.ending.hidden) == (0, 1006, False)
+
+
+def test_unreadable_bytes_of_one_vantage_hide_nothing_of_another() -> None:
+    """A capture of TLS beside a recording of the client."""
+    opaque: list[Fact] = [(1.5, OpaqueReceived, {"size": 9}), transport(9.2, *RST)]
+    seen = merged(([OPENED, transport(9.0, *RST)], {}), (opaque, {}))
+    assert (seen.ending.close_code, seen.pings_in, seen.opaque) == (1006, 0, False)
+    hidden = merged(([OPENED], BLIND), (opaque, {}))
+    assert (hidden.ending.close_code, hidden.pings_in) == (None, None)
+
+
+def test_an_ending_is_the_union_of_what_the_vantages_show() -> None:
+    """The browser tells 1006, the server's side shows the frame; the first actor by the corrected clock."""
+    told: Fact = (9.1, EndReported, {"code": 1006, "source": "browser"})
+    ending = merged(([OPENED, told], BLIND), ([OPENED, received(9.0, 1011), transport(9.05, *FIN)], {})).ending
+    assert (ending.close_code, ending.first, ending.reported.code, ending.transport.how) == (
+        1011,
+        "server",
+        1006,
+        "fin",
+    )
+    assert ending.events == ("v1/1", "v1/2", "v0/1")
+
+
+def test_a_cut_on_the_way_was_nobody_of_the_two() -> None:
+    """The client saw the server end it, the server saw the client end it."""
+    ending = merged(([OPENED, transport(9.0, *RST)], {}), ([OPENED, transport(9.02, "fin", "client")], {})).ending
+    assert (ending.first, ending.between, ending.close_code, ending.abort) == (None, True, 1006, True)
+    assert ending.words == "cut on the way, no close frame: each side saw the other end it"
+
+
+@pytest.mark.parametrize(
+    "views",
+    [
+        # both saw the server end it
+        ([transport(9.0, *RST)], [transport(8.9, *FIN)]),
+        # each saw its own side end it: two that hung up at once
+        ([transport(9.0, "fin", "client")], [transport(9.0, *FIN)]),
+        # the server's close frame came first, the rest follows from it
+        ([transport(9.0, *RST)], [received(8.9, 1011), transport(9.0, "fin", "client")]),
+        # nobody is blamed
+        ([transport(9.0, *TIMEOUT)], [transport(9.0, "rst", "client")]),
+    ],
+)
+def test_no_cut_on_the_way(views: tuple[list[Fact], list[Fact]]) -> None:
+    """Only what contradicts itself from both sides."""
+    assert not merged(*(([OPENED, *facts], {}) for facts in views)).ending.between
+
+
+def test_a_cut_on_the_way_needs_the_order_of_the_vantages() -> None:
+    """Without it, the two may as well stand the other way round."""
+    views = (
+        ([OPENED, transport(9.0, *RST)], {"place": None}),
+        ([OPENED, transport(9.0, "fin", "client")], {"place": None}),
+    )
+    assert not merged(*views).ending.between
+
+
+def test_our_last_action_is_that_of_the_vantage_that_saw_the_end() -> None:
+    """The other one's clock is not as sure; if it alone shows what we sent, it must do."""
+    near: list[Fact] = [OPENED, (8.8, *PING), transport(9.0, *RST)]
+    far: list[Fact] = [OPENED, (8.85, *PING), (8.9, FrameSent, text("typing"))]
+    assert merged((near, {}), (far, {})).ending.after == "our ping"
+    assert merged(([OPENED, transport(9.0, *RST)], {}), (far, {})).ending.after == "our typing message"
+
+
+def test_events_of_one_moment_keep_their_order() -> None:
+    """Numbers of different vantages say nothing about who was first."""
+    ending = merged(
+        ([OPENED, (2.0, PingSent, {}), (3.0, PingSent, {}), received(9.0, 1001)], {}),
+        ([OPENED, transport(9.0, "fin", "client")], {}),
+    ).ending
+    assert (ending.first, ending.close_code) == ("server", 1001)
+
+
+def told(at: float, by: str | None, code: int | None = None) -> Fact:
+    return (at, EndReported, {"by": by, "code": code, "source": "NetLog"})
+
+
+@pytest.mark.parametrize(
+    ("facts", "words", "first"),
+    [
+        ([told(3.0, "client"), transport(3.1, *FIN)], "closed by us, code not visible", "client"),
+        ([told(3.0, "server"), transport(3.0, *LOCAL)], "closed by server, code not visible", "server"),
+        ([told(3.0, "server", 1006), transport(3.1, *FIN)], "FIN by server, no close frame", "server"),
+        ([transport(3.0, *FIN), told(3.0, "server", 1006)], "FIN by server, no close frame", "server"),
+        ([transport(3.0, *RST), told(3.1, None)], "RST by server", "server"),
+        ([told(3.0, None), transport(3.1, *FIN)], "FIN by server", "server"),
+        ([told(3.0, "server")], "ended; how is not visible (NetLog)", "server"),
+    ],
+)
+def test_who_closed_when_somebody_tells_it(facts: list[Fact], words: str, first: str) -> None:
+    """A report that comes before the transport's end says who began; close frames are not visible in such evidence."""
+    hidden = msgspec.structs.replace(header(), not_visible=("close-code",))
+    rows = events((0.0, AttemptStarted, {"url": "ws://h/p"}), (1.0, Opened), *facts)
+    ending = Trace.of(rows, hidden).connections[0].ending
+    assert ending is not None
+    assert (ending.words, ending.first) == (words, first)
+
+
+def test_a_close_that_we_began_is_not_after_our_message() -> None:
+    """Also where it is only told."""
+    facts = [(2.9, FrameSent, text("{}")), told(3.0, "client"), transport(3.1, *FIN)]
+    assert ended(*facts).after is None

@@ -30,6 +30,8 @@ NASTY = 'p"a/ss\\w+ö&=rd'
         (f'{{"access_token": "{JWT}"}}', f'{{"access_token": "{SHOWN}"}}'),
         (f"Authorization: Bearer {JWT}", f"Authorization: Bearer {SHOWN}"),
         (f"text that quotes {JWT}, and goes on", f"text that quotes {SHOWN}, and goes on"),
+        ('["Cookie","sid=1; x=2"],["X","y"]', f'["Cookie","{MARK}"],["X","y"]'),
+        ('{"name": "Authorization", "value": "Basic YTpi"}', f'{{"name": "Authorization", "value": "{MARK}"}}'),
         (JWT.rsplit(".", 1)[0], SHOWN),
         (JWT[:30], "[jwt]"),
         ("eyJhbGciOiJIUzI1NiJ9.bm90anNvbg.sig", "[jwt]"),

@@ -8,6 +8,7 @@ not speak against it, and its headers may speak for it. Rows that nobody documen
 from __future__ import annotations
 
 import csv
+import io
 import math
 import re
 from collections.abc import Iterable
@@ -144,8 +145,8 @@ def _checks() -> dict[tuple[str, str, float], str]:
 
 
 def _rows(name: str) -> list[dict[str, Any]]:
-    with files("chatkit.diagnosis").joinpath(name).open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file, strict=True))
+    text = files("chatkit.diagnosis").joinpath(name).read_text("utf-8")
+    return list(csv.DictReader(io.StringIO(text), strict=True))
 
 
 def suspects(

@@ -20,6 +20,18 @@ from chatkit.trace import Trace
 
 IMPORTERS: dict[str, str] = {
     "chatkit": "jsonl",
+    "har": "har",
+    "netlog": "netlog",
+    "mitmproxy": "flows",
+    "pcap": "pcap",
+    "pcapng": "pcapng",
+    "cloudflare": "cloudflare",
+    "websockets-log": "websockets_log",
+    "console-log": "console_log",
+    "uvicorn-log": "uvicorn_log",
+    "gunicorn-log": "gunicorn_log",
+    "nginx-error": "nginx_error",
+    "nginx-access": "nginx_access",
 }
 """Name of each format, and the module that reads it; the order is that in which a file is tried."""
 
@@ -83,8 +95,34 @@ def load_all(path: str | Path, options: Options | None = None, *, format: str | 
     found = [(source, format or sniff(source.start)) for source in sources]
     known = [(source, name) for source, name in found if name is not None]
     if not known:
-        raise _unknown(str(path), sources)
-    return [importer(name).read(source, options) for source, name in known]
+        raise _unknown(str(path), sources, options.redactor)
+    return [_read(source, name, options) for source, name in known]
+
+
+def _read(source: Source, name: str, options: Options) -> Trace:
+    try:
+        trace: Trace = importer(name).read(source, options)
+    except ImportFailed as error:
+        # What an importer quotes of a file is hostile, and may hold a secret.
+        raise _cleaned(error, options.redactor) from None
+    if source.remarks:
+        trace.warnings = (*source.remarks, *trace.warnings)
+    return trace
+
+
+def _cleaned(error: ImportFailed, redactor: Redactor) -> ImportFailed:
+    def clean(value: object) -> str | None:
+        return None if value is None else redactor.text(value if isinstance(value, str) else repr(value))
+
+    return ImportFailed(
+        clean(error.what) or "",
+        source=clean(error.source) or "",
+        entry=error.entry,
+        field=clean(error.field),
+        expected=clean(error.expected),
+        got=clean(error.got),
+        remedy=clean(error.remedy),
+    )
 
 
 def sniff(start: bytes) -> str | None:
@@ -106,7 +144,8 @@ def _content(path: str | Path | None, what: str) -> bytes | None:
         raise InvalidInput(f"the file cannot be read: {error.strerror or error}", where=f"{what} {path}") from None
 
 
-def _unknown(path: str, sources: list[Source]) -> ImportFailed:
+def _unknown(path: str, sources: list[Source], redactor: Redactor) -> ImportFailed:
+    path = redactor.text(path)
     start = next((source.start for source in sources if source.start.strip()), b"")
     if not start:
         return ImportFailed("the file is empty", source=path, expected="evidence of one of the known formats")
@@ -114,7 +153,7 @@ def _unknown(path: str, sources: list[Source]) -> ImportFailed:
         "the file is of no format that chatkit knows" if len(sources) == 1 else "the archive holds no known evidence",
         source=path,
         expected="one of " + ", ".join(IMPORTERS),
-        got=Redactor().clean(start[:60]),
+        got=redactor.prefix(start[:60]),
         remedy="name the format with --input-format (format=…) if you know it",
     )
 

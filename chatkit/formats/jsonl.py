@@ -27,17 +27,16 @@ _VERSION = re.compile(r"chatkit\.trace/(\d+)$")
 _NEWEST = int(SCHEMA.rpartition("/")[2])
 
 
-class _Row(Struct):
-    """The columns of a line; the rest of it stays unparsed until somebody asks."""
+class _Kind(Struct):
+    """Of a line that is no event, what it says that it is."""
 
     type: str
-    id: str
-    at: float
-    connection: str | None = None
-    size: int = -1
 
 
-_row = msgspec.json.Decoder(_Row).decode
+_kind = msgspec.json.Decoder(_Kind).decode
+_BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_FARTHEST = 1e11
+"""Seconds: the calendar ends before."""
 _header = msgspec.json.Decoder(Header).decode
 
 
@@ -75,7 +74,8 @@ def read(source: Source, options: Options) -> Trace:
     if cut:
         builder.warnings.append(f"line {number} is cut off and was left out: the recording process was killed")
     trace = builder.build()
-    if not len(trace) or trace.kind[-1] != KIND_CODE[RecordingEnded]:
+    recorded = header.origin.kind not in ("file", "merged")  # what was imported never had an end of that kind
+    if recorded and (not len(trace) or trace.kind[-1] != KIND_CODE[RecordingEnded]):
         builder.warnings.append("the recording has no end: it is still running or was cut short")
         trace = builder.build()
     return trace
@@ -85,8 +85,8 @@ def read_header(line: bytes, source: str) -> Header:
     """The first line of a recording."""
     try:
         plain = msgspec.json.decode(line, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ImportFailed(f"the first line is not JSON: {error}", source=source, entry=1) from None
+    except _BROKEN as error:
+        raise ImportFailed(f"the first line is not JSON: {_why(error)}", source=source, entry=1) from None
     schema = plain.get("schema")
     match = _VERSION.match(schema) if isinstance(schema, str) else None
     if match is None:
@@ -104,31 +104,45 @@ def read_header(line: bytes, source: str) -> Header:
             remedy="update chatkit to the version that recorded it",
         )
     try:
-        return _header(line)
-    except msgspec.ValidationError as error:
-        raise ImportFailed(f"the header does not fit: {error}", source=source, entry=1) from None
+        header = _header(line)
+    except _BROKEN as error:
+        raise ImportFailed(f"the header does not fit: {_why(error)}", source=source, entry=1) from None
+    if not abs(header.epoch) < _FARTHEST:
+        raise ImportFailed("the epoch is no time", source=source, entry=1, field="epoch", got=header.epoch)
+    return header
 
 
 def _append(builder: TraceBuilder, line: bytes, number: int, source: str, *, last: bool) -> bool:
     try:
-        row = _row(line)
-        if row.type not in KIND_BY_NAME:
-            raise msgspec.ValidationError(f"unknown event type {row.type!r}")
+        event = EVENT_DECODER.decode(line)
+        size = getattr(event, "size", -1)
+        if not (abs(event.at) < _FARTHEST and -1 <= size < 1 << 62):
+            raise msgspec.ValidationError("its time or its size is beyond all measure")
+    except _BROKEN as error:
         if last:
             # A cut may leave valid JSON only by accident of a missing newline; then the event is whole.
-            EVENT_DECODER.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        if last:
             return False
         raise ImportFailed(
-            f"the line is no event: {error}",
+            f"the line is no event: {_of_unknown_kind(line) or _why(error)}",
             source=source,
             entry=number,
             got=line[:80],
             remedy="the file was changed after it was recorded; use the original",
         ) from None
-    builder.append_row(line, row.at, KIND_BY_NAME[row.type], row.connection, row.size)
+    builder.append_row(line, event.at, KIND_CODE[type(event)], event.connection, size)
     return True
+
+
+def _why(error: Exception) -> str:
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
+
+
+def _of_unknown_kind(line: bytes) -> str | None:
+    try:
+        kind = _kind(line).type
+    except _BROKEN:
+        return None
+    return None if kind in KIND_BY_NAME else f"unknown event type {kind[:60]!r}"
 
 
 def dump(trace: Trace, path: str | Path) -> None:

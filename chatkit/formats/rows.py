@@ -7,10 +7,13 @@ import io
 import os
 import re
 import tempfile
+import weakref
 from array import array
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
 
+import msgspec
 import numpy as np
 
 from chatkit.events import KINDS
@@ -25,11 +28,12 @@ _BLOCK = 1 << 20
 
 HEADS = tuple(b'{"type":"%s","id":"' % kind.__name__.encode() for kind in KINDS)
 """How a row of each kind begins."""
-_AT = re.compile(rb'"at":[^,}]+')
+_AT = re.compile(rb'"at":[^,}]+(?:,"connection":"(?:[^"\\]|\\.)*")?')
+_encode = msgspec.json.Encoder().encode
 
 
 def tail(row: bytes) -> bytes:
-    """What an encoded event says beside type, id and time."""
+    """What an encoded event says beside type, id, time and connection."""
     match = _AT.search(row)
     assert match is not None
     return row[match.end() :]
@@ -45,6 +49,10 @@ class Spool:
         self._written = 0
         self._file: Any = None
 
+    def __del__(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
     def __len__(self) -> int:
         return len(self._ends) - 1
 
@@ -55,9 +63,26 @@ class Spool:
         if len(self._buffer) > self._in_memory:
             self._spill()
 
+    def extend(self, pieces: bytes, ends: NDArray[np.int64]) -> None:
+        """Adds many pieces at once; ``ends`` are their ends in ``pieces``."""
+        self._ends.frombytes((self._written + len(self._buffer) + ends).astype(np.int64).tobytes())
+        self._buffer += pieces
+        if len(self._buffer) > self._in_memory:
+            self._spill()
+
+    def holds(self, needle: bytes) -> bool:
+        """Whether some piece holds these bytes."""
+        end, start = self._ends[-1], 0
+        while start < end:
+            if needle in self.read(start, min(start + _BLOCK + len(needle), end)):
+                return True
+            start += _BLOCK
+        return False
+
     def _spill(self) -> None:
         if self._file is None:
             self._file = tempfile.TemporaryFile(prefix="chatkit-", buffering=0)
+            weakref.finalize(self, self._file.close)
         self._file.seek(0, io.SEEK_END)
         self._file.write(self._buffer)
         self._written += len(self._buffer)
@@ -91,20 +116,40 @@ class Spool:
 class Rows(Sequence[bytes]):
     """Rows of a trace: what an import spooled, in the order of time.
 
+    A piece is what an event says beside type, id, time and connection; or, where it begins with a quotation mark, the
+    JSON text of a message that has nothing else to say, with a line feed behind it.
+
     Args:
-        spool: what each event says beside type, id and time.
+        spool: the pieces.
         order: number of the piece at each place; ``None`` where they came in order.
         kind: index into ``KINDS`` at each place.
         at: seconds since the epoch at each place.
+        code: index into ``names`` at each place, -1 for none.
+        size: payload bytes at each place.
+        names: ids of connections.
     """
 
     def __init__(
-        self, spool: Spool, order: NDArray[np.intp] | None, kind: NDArray[np.uint8], at: NDArray[np.float64]
+        self,
+        spool: Spool,
+        order: NDArray[np.intp] | None,
+        kind: NDArray[np.uint8],
+        at: NDArray[np.float64],
+        code: NDArray[np.int32],
+        size: NDArray[np.int64],
+        names: Sequence[str],
     ) -> None:
         self._spool, self._order, self._kind, self._at = spool, order, kind, at
+        self._code, self._size = code, size
+        self._of = [b',"connection":' + _encode(name) for name in names] + [b""]
 
     def __len__(self) -> int:
         return len(self._spool)
+
+    @cached_property
+    def whole(self) -> bool:
+        """Whether every data frame completes its message."""
+        return not self._spool.holds(b',"fin":false')
 
     @overload
     def __getitem__(self, place: int) -> bytes: ...
@@ -125,4 +170,9 @@ class Rows(Sequence[bytes]):
         return (self._compose(i, piece) for i, piece in enumerate(self._spool))
 
     def _compose(self, i: int, piece: bytes) -> bytes:
-        return b'%s%d","at":%s%s' % (HEADS[self._kind[i]], i, repr(float(self._at[i])).encode(), piece)
+        head = HEADS[self._kind[i]]
+        at = repr(float(self._at[i])).encode()
+        of = self._of[self._code[i]]
+        if piece.startswith(b'"'):
+            return b'%s%d","at":%s%s,"size":%d,"text":%s}' % (head, i, at, of, self._size[i], piece[:-1])
+        return b'%s%d","at":%s%s%s' % (head, i, at, of, piece)

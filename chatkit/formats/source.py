@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from msgspec import Struct, field
 
 from chatkit.errors import ImportFailed
 from chatkit.profile import Types
-from chatkit.redact import Redactor
+from chatkit.redact import DEFAULT, Redactor
 
 START = 1 << 16
 """Bytes from the beginning that tell the format."""
@@ -34,7 +35,16 @@ LONGEST_LINE = 1 << 24
 """Bytes of a line of text; a longer one is no line of any log."""
 
 _GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
-_BROKEN = (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError)
+_BROKEN = (
+    OSError,
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+)
 
 
 class Options(Struct, kw_only=True):
@@ -55,7 +65,6 @@ class Source:
     Args:
         name: what messages and the trace call it.
         opener: opens the bytes as they are stored.
-        packed: bytes as stored, where known.
         neighbour: finds another file that this one points to, by the name it uses.
     """
 
@@ -64,11 +73,12 @@ class Source:
         name: str,
         opener: Callable[[], BinaryIO],
         *,
-        packed: int | None = None,
         neighbour: Callable[[str], bytes | None] | None = None,
     ) -> None:
         self.name = name
-        self._opener, self._packed, self._neighbour = opener, packed, neighbour
+        self.remarks: list[str] = []
+        """What was left out beside it, for whoever reads it."""
+        self._opener, self._neighbour = opener, neighbour
         with self.open() as stream:
             self.start = _read_all(stream, START)
         """The first 64 KiB, unpacked."""
@@ -76,7 +86,7 @@ class Source:
     @classmethod
     def of(cls, data: bytes, name: str = "memory") -> Source:
         """Of bytes in memory."""
-        return cls(name, lambda: io.BytesIO(data), packed=len(data))
+        return cls(name, lambda: io.BytesIO(data))
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
@@ -87,18 +97,19 @@ class Source:
         """
         try:
             with self._opener() as stored:
-                start = stored.read(2)
-                stored.seek(0)
-                if start != _GZIP:
+                packed = stored.read(2) == _GZIP
+            with self._opener() as stored:
+                if not packed:
                     yield stored
                     return
-                with gzip.GzipFile(fileobj=stored) as unpacked:
-                    yield io.BufferedReader(_Counted(unpacked, stored.tell, self.name), START)
+                tally = _Tally(stored)
+                with gzip.GzipFile(fileobj=tally) as unpacked:  # type: ignore[call-overload]
+                    yield io.BufferedReader(_Counted(unpacked, lambda: tally.count, self.name), START)
         except ImportFailed:
             raise
         except zipfile.BadZipFile as error:
             raise ImportFailed(f"the archive is damaged: {error}", source=self.name) from None
-        except (EOFError, zlib.error) as error:
+        except (EOFError, zlib.error, lzma.LZMAError) as error:
             raise ImportFailed(
                 f"the compressed file is cut or damaged: {error}", source=self.name, remedy="copy it once more"
             ) from None
@@ -124,6 +135,18 @@ class Source:
     def attached(self, name: str) -> bytes | None:
         """Another file that this one points to: in the same archive, or beside it; ``None`` where it is not there."""
         return None if self._neighbour is None else self._neighbour(name)
+
+
+class _Tally:
+    """Counts the packed bytes that were read."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self.count = stream, 0
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self.count += len(data)
+        return data
 
 
 class _Counted(io.RawIOBase):
@@ -152,32 +175,32 @@ class _Counted(io.RawIOBase):
 
 
 def open_sources(path: str | Path) -> list[Source]:
-    """The file, or each member of it if it is a zip archive.
+    """The file, or each member of it if it is a zip archive; members that are damaged are named in ``remarks``.
 
     Raises:
         ImportFailed: it cannot be opened, or is empty or damaged.
     """
-    place = Path(path)
+    place, name = Path(path), DEFAULT.text(str(path))
     try:
         with place.open("rb") as file:
             start = file.read(4)
         size = place.stat().st_size
-    except OSError as error:
-        raise ImportFailed(
-            f"the file cannot be opened: {error.strerror or error}", source=str(path), remedy="check the path"
-        ) from None
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else None
+        raise ImportFailed(f"the file cannot be opened: {why or error}", source=name, remedy="check the path") from None
     if start == _ZIP:
-        return _members(place)
-    return [Source(str(path), lambda: place.open("rb"), packed=size, neighbour=lambda name: _beside(place, name))]
+        return _members(place, name, size)
+    return [Source(name, lambda: place.open("rb"), neighbour=lambda other: _beside(place, other))]
 
 
-def _members(path: Path) -> list[Source]:
-    source = str(path)
+def _members(path: Path, source: str, size: int) -> list[Source]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
     except _BROKEN as error:
         raise ImportFailed(f"the archive is damaged: {error}", source=source) from None
+    if not members:
+        raise ImportFailed("the archive is empty", source=source)
     if len(members) > MOST_MEMBERS:
         raise ImportFailed(
             "the archive has too many members", source=source, expected=f"at most {MOST_MEMBERS}", got=len(members)
@@ -186,8 +209,11 @@ def _members(path: Path) -> list[Source]:
     def attached(name: str) -> bytes | None:
         if not any(member.filename == name and member.file_size <= MOST_ATTACHED for member in members):
             return None
-        with zipfile.ZipFile(path) as archive, archive.open(name) as stream:
-            return stream.read(MOST_ATTACHED)
+        try:
+            with zipfile.ZipFile(path) as archive, archive.open(name) as stream:
+                return stream.read(MOST_ATTACHED)
+        except _BROKEN:
+            return None
 
     def opener(member: zipfile.ZipInfo) -> BinaryIO:
         archive = zipfile.ZipFile(path)
@@ -195,29 +221,36 @@ def _members(path: Path) -> list[Source]:
             stream = archive.open(member)
         except RuntimeError as error:
             raise ImportFailed(f"the archive cannot be unpacked: {error}", source=source) from None
+        except ValueError as error:
+            raise ImportFailed(f"the archive is damaged: {error}", source=source) from None
         finally:
             archive.close()  # the open member holds the file until it is closed itself
-        counted = _Counted(stream, lambda: max(1, member.compress_size), source)  # type: ignore[arg-type]
-        return _Member(counted, stream)
+        # An archive may claim any size of itself; it has no more than the file has.
+        return _Member(stream, min(member.compress_size, size), source)
 
-    return [
-        Source(f"{source}/{member.filename}", lambda member=member: opener(member), neighbour=attached)  # type: ignore[misc]
-        for member in members
-    ]
+    found, damaged = [], []
+    for member in members:
+        name = DEFAULT.text(f"{source}/{member.filename}")
+        try:
+            found.append(Source(name, lambda member=member: opener(member), neighbour=attached))  # type: ignore[misc]
+        except ImportFailed as error:
+            damaged.append(error)
+    if not found:
+        raise damaged[0]
+    found[0].remarks = [f"left out: {error.what} ({error.source})" for error in damaged]
+    return found
 
 
 class _Member(io.BufferedReader):
-    """A member of an archive; going back to its beginning is all the seeking there is."""
+    """A member of an archive, which closes the file with itself."""
 
-    def __init__(self, counted: _Counted, stream: object) -> None:
-        super().__init__(counted, START)
-        self._member = stream
+    def __init__(self, stream: Any, packed: int, name: str) -> None:
+        super().__init__(_Counted(stream, lambda: packed, name), START)
+        self._stream = stream
 
-    def seek(self, offset: int, whence: int = 0) -> int:
-        assert (offset, whence) == (0, 0), "only back to the beginning"
-        self._member.seek(0)  # type: ignore[attr-defined]
-        self.__init__(_Counted(self._member, self.raw._packed, self.raw._name), self._member)  # type: ignore
-        return 0
+    def close(self) -> None:
+        super().close()
+        self._stream.close()
 
 
 def _beside(path: Path, name: str) -> bytes | None:

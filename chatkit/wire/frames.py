@@ -25,6 +25,10 @@ class Violation(Exception):
     """The bytes break RFC 6455."""
 
 
+class Lost(Exception):
+    """Bytes are missing, and with them the place where the next frame begins."""
+
+
 class Message(Struct, frozen=True):
     """What a completed message leaves behind."""
 
@@ -39,7 +43,7 @@ class Message(Struct, frozen=True):
 
 
 class Frame(Struct, frozen=True, gc=False):
-    """One frame; ``payload`` is there for control frames, ``message`` where this frame completes one."""
+    """One frame; ``payload`` is there for control frames, ``message`` where this frame completes one that is known."""
 
     opcode: int
     size: int
@@ -52,13 +56,18 @@ class Frame(Struct, frozen=True, gc=False):
 class Assembler:
     """Collects the frames of one message; inflates if it is compressed."""
 
-    __slots__ = ("_compressed", "_digest", "_inflate", "_keep", "_opcode", "_prefix", "_takeover", "length")
+    __slots__ = (
+        "_compressed", "_digest", "_guess", "_hollow", "_inflate", "_keep", "_opcode", "_prefix", "_takeover", "length",
+    )  # fmt: skip
 
-    def __init__(self, keep: int, deflate: bool, takeover: bool) -> None:
+    def __init__(self, keep: int, deflate: bool, takeover: bool, guess: bool = False) -> None:
         self._keep = keep
         self._takeover = takeover
+        # Whether the beginning, or something since, was not seen: then a message that looks back further than what was
+        # seen cannot be inflated. That is no fault of the sender, and zlib never takes it for something else.
+        self._guess = guess
         # 15 bits decode any smaller window too (RFC 7692, section 7.1.2).
-        self._inflate = zlib.decompressobj(-15) if deflate else None
+        self._inflate = zlib.decompressobj(-15) if deflate or guess else None
         self._opcode: int | None = None
         self._reset()
 
@@ -66,7 +75,12 @@ class Assembler:
         self._prefix = bytearray()
         self._digest: hashlib._Hash | None = None
         self._compressed = False
+        self._hollow = False
         self.length = 0
+
+    def hollow(self) -> None:
+        """Bytes of the message under way are missing: it keeps its size and loses its content."""
+        self._hollow = self._guess = True
 
     @property
     def open(self) -> bool:
@@ -77,7 +91,9 @@ class Assembler:
         """A data frame starts."""
         if opcode == CONTINUATION:
             if self._opcode is None:
-                raise Violation("continuation frame without a message to continue")
+                if not self._guess:
+                    raise Violation("continuation frame without a message to continue")
+                self._opcode, self._hollow = TEXT, True
             if compressed:
                 raise Violation("RSV1 set on a continuation frame")
             return
@@ -89,6 +105,9 @@ class Assembler:
 
     def add(self, data: bytes) -> None:
         """Payload bytes of the current frame, unmasked."""
+        if self._hollow:
+            self.length += len(data)
+            return
         if not self._compressed:
             self._keep_bytes(data)
             return
@@ -97,19 +116,29 @@ class Assembler:
             try:
                 self._keep_bytes(self._inflate.decompress(data, _WHOLE))
             except zlib.error as error:
+                if self._guess:
+                    self._hollow, self._takeover = True, False
+                    return
                 raise Violation(f"compressed data cannot be inflated: {error}") from None
             data = self._inflate.unconsumed_tail
             if self.length > MAX_INFLATED:
                 raise Violation(f"a message inflates beyond {MAX_INFLATED >> 20} MiB")
 
-    def finish(self) -> Message:
-        """The frame with FIN ended."""
+    def finish(self) -> Message | None:
+        """The frame with FIN ended; ``None`` where the message's content is not known."""
         if self._compressed:
             # RFC 7692, section 7.2.2: the sender cut these four bytes off.
             self.add(b"\x00\x00\xff\xff")
+            if self._hollow:
+                # What comes may look back into this one; each is tried with an empty window from here on.
+                self._takeover = False
             if not self._takeover:
                 self._inflate = zlib.decompressobj(-15)
         assert self._opcode is not None
+        if self._hollow:
+            self._opcode = None
+            self._reset()
+            return None
         digest = self._digest.hexdigest() if self._digest is not None else None
         message = Message(self._opcode, self.length, bytes(self._prefix), digest)
         self._opcode = None
@@ -136,15 +165,25 @@ class FrameParser:
         takeover: whether this direction keeps its compression context between messages.
         masked: whether frames must be masked (client to server) or must not be (RFC 6455, section 5.1); ``None``
             accepts both.
+        guess: whether what went before was not seen: neither what was agreed, nor what a message may look back to.
     """
 
-    __slots__ = ("_assembler", "_buffer", "_header", "_key", "_left", "_mask_bit", "_phase", "keep")
+    __slots__ = ("_assembler", "_buffer", "_header", "_holed", "_key", "_left", "_mask_bit", "_phase", "keep")
 
-    def __init__(self, keep: int, *, deflate: bool = False, takeover: bool = True, masked: bool | None = None) -> None:
+    def __init__(
+        self,
+        keep: int,
+        *,
+        deflate: bool = False,
+        takeover: bool = True,
+        masked: bool | None = None,
+        guess: bool = False,
+    ) -> None:
         self.keep = keep
         self._mask_bit = None if masked is None else 0x80 if masked else 0
-        self._assembler = Assembler(keep, deflate, takeover)
+        self._assembler = Assembler(keep, deflate, takeover, guess)
         self._buffer = b""
+        self._holed: int | None = None
         # Of a frame that is streamed through: (opcode, size, fin, compressed), its key, bytes to come, mask phase.
         self._header: tuple[int, int, bool, bool] | None = None
         self._key = b""
@@ -232,6 +271,28 @@ class FrameParser:
             size = int.from_bytes(buffer[2 : 2 + extra], "big")
         return max(1, head + size - len(buffer))
 
+    def gap(self, size: int) -> list[Frame]:
+        """Frames completed by bytes that nobody saw: their sizes are known, their contents are not.
+
+        Raises:
+            Lost: the hole does not lie within one frame's payload.
+            Violation: as for :meth:`feed`.
+        """
+        if self._header is not None and size <= self._left:
+            self._assembler.hollow()
+            self._left -= size
+            self._phase += size
+            return list(self.feed(b""))
+        if self._header is not None or len(self._buffer) < 2:
+            raise Lost
+        length = self._buffer[1] & 0x7F
+        head = 2 + {126: 2, 127: 8}.get(length, 0) + (4 if self._buffer[1] & 0x80 else 0)
+        if len(self._buffer) < head or size > self.missing():
+            raise Lost
+        if self._holed is None:
+            self._holed = len(self._buffer) - head
+        return list(self.feed(bytes(size)))
+
     def plain(self, data: bytes) -> tuple[list[bytes], int]:
         """The run of whole, unmasked, uncompressed text messages at the start of ``data``, and where it ends.
 
@@ -257,6 +318,14 @@ class FrameParser:
 
     def _whole(self, first: int, opcode: int, size: int, payload: bytes) -> Frame:
         fin, compressed = first & 0x80 != 0, first & 0x40 != 0
+        if self._holed is not None:
+            known, self._holed = self._holed, None
+            if opcode >= CLOSE:
+                return Frame(opcode, size, True, False, payload[:known])
+            self._assembler.begin(opcode, compressed)
+            self._assembler.hollow()
+            self._assembler.add(payload)
+            return Frame(opcode, size, fin, compressed, b"", self._assembler.finish() if fin else None)
         if opcode >= CLOSE:
             return Frame(opcode, size, True, False, payload)
         assembler = self._assembler
@@ -273,7 +342,8 @@ class FrameParser:
         if self._key:
             turn = self._phase % 4
             piece = unmask(piece, self._key[turn:] + self._key[:turn])
-        self._assembler.add(piece)
+        if piece:
+            self._assembler.add(piece)
         self._left -= len(piece)
         self._phase += len(piece)
         position += len(piece)
@@ -282,6 +352,41 @@ class FrameParser:
         opcode, size, fin, compressed = self._header
         self._header = None
         return position, Frame(opcode, size, fin, compressed, b"", self._assembler.finish() if fin else None)
+
+
+def likeness(data: bytes, *, masked: bool) -> int:
+    """How much ``data`` looks like frames from the first byte to the last: 0 for not at all, else how many are whole.
+
+    For evidence that begins in the middle. Frames must have their shortest form and end where ``data`` ends; text that
+    is not compressed must be UTF-8. Only the first 64 are looked at.
+    """
+    position, end, count = 0, len(data), 0
+    while position < end and count < 64:
+        if end - position < 2:
+            return 0
+        first, second = data[position], data[position + 1]
+        opcode, size, start = first & 0x0F, second & 0x7F, position + 2
+        if first & 0x30 or opcode not in OPCODES or bool(second & 0x80) is not masked:
+            return 0
+        if opcode >= CLOSE and (size > 125 or first & 0xC0 != 0x80):
+            return 0
+        if size > 125:
+            length, least = (2, 126) if size == 126 else (8, 1 << 16)
+            size, start = int.from_bytes(data[start : start + length], "big"), start + length
+            if size < least:
+                return 0
+        key = data[start : start + 4] if masked else b""
+        start += len(key)
+        if start + size > end:
+            return 0
+        if opcode == TEXT and first & 0xC0 == 0x80:
+            payload = data[start : start + size]
+            try:
+                (unmask(payload, key) if masked else payload).decode()
+            except UnicodeDecodeError:
+                return 0
+        position, count = start + size, count + 1
+    return count
 
 
 def unmask(data: bytes, key: bytes) -> bytes:

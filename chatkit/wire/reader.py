@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from chatkit.deflate import deflate_parameters
 from chatkit.events import (
+    BytesMissing,
     CloseReceived,
     CloseSent,
     Event,
     FrameReceived,
     FrameSent,
+    OpaqueReceived,
+    OpaqueSent,
     Opened,
     PingReceived,
     PingSent,
@@ -25,8 +28,20 @@ from chatkit.events import (
     UpgradeRequested,
 )
 from chatkit.redact import Redactor
-from chatkit.wire.frames import CLOSE, OPCODES, PING, PONG, TEXT, Frame, FrameParser, Message, Violation
-from chatkit.wire.handshake import Head, split_head
+from chatkit.wire.frames import (
+    CLOSE,
+    OPCODES,
+    PING,
+    PONG,
+    TEXT,
+    Frame,
+    FrameParser,
+    Lost,
+    Message,
+    Violation,
+    likeness,
+)
+from chatkit.wire.handshake import MAX_HEAD, Head, split_head
 
 KEEP = 65536
 """Bytes of a message that are kept whole; longer ones leave their beginning and a digest."""
@@ -34,6 +49,10 @@ KEEP_PREFIX = 4096
 """Bytes kept of a message longer than ``KEEP``."""
 KEEP_BODY = 2048
 """Bytes kept of the body of a refused upgrade."""
+
+
+NOT_CAPTURED = "(not captured)"
+"""Stands for extensions of an answer whose fields the evidence lacks."""
 
 
 class WireReader:
@@ -54,6 +73,7 @@ class WireReader:
         self._refusal: tuple[Head, bytearray, int | None, float] | None = None
         self._parsers: list[FrameParser | None] = [None, None]
         self._opened = False
+        self._opaque = [False, False]
         self._pings: list[dict[bytes, float]] = [{}, {}]
 
     def sent(self, at: float, data: bytes) -> list[Event]:
@@ -81,16 +101,15 @@ class WireReader:
     def _base(self, at: float) -> dict[str, Any]:
         return {"id": str(next(self._ids)), "at": at, "connection": self.connection}
 
-    # Handshake
+    # For evidence, where another reader knows the heads, and bytes may be missing
 
-    def _read_request(self, at: float) -> list[Event]:
-        try:
-            split = split_head(self._heads[0])
-        except ValueError as error:
-            return self._broken(0, at, str(error))
-        if split is None or self._request_at is not None:
-            return []
-        head, _ = split
+    @property
+    def open(self) -> bool:
+        """Whether frames are read."""
+        return self._opened
+
+    def requested(self, at: float, head: Head) -> list[Event]:
+        """Events made by the request, where its head was read already; only frames are to come from the client."""
         self._request_at = at
         return [
             UpgradeRequested(
@@ -100,6 +119,88 @@ class WireReader:
                 key=head.get("Sec-WebSocket-Key"),
             )
         ]
+
+    def answered(self, at: float, head: Head, body: bytes = b"", *, whole: bool = True) -> list[Event]:
+        """Events made by the answer, where its head was read already; ``body`` is that of a refusal.
+
+        Args:
+            at: when it came.
+            head: as far as it is known.
+            body: the beginning of a refusal's.
+            whole: whether all fields are known; without them nobody knows what the frames may use.
+        """
+        text = self._redactor.prefix(body[:KEEP_BODY]).decode("utf-8", "replace")
+        events: list[Event] = [self._answered(head, at, text or None)]
+        if int(head.first[1]) != 101:
+            self._opened = True
+            return events
+        extensions = head.get("Sec-WebSocket-Extensions")
+        if whole:
+            self._open(extensions)
+        else:
+            extensions = extensions or NOT_CAPTURED
+            self.join()
+        subprotocol = head.get("Sec-WebSocket-Protocol")
+        events.append(Opened(**self._base(at), extensions=extensions, subprotocol=subprotocol))
+        return events
+
+    def join(self) -> None:
+        """The evidence begins in the middle: frames come, and what was agreed before is not known."""
+        for side in range(2):
+            self._parsers[side] = self._guessing(side)
+        self._opened = True
+
+    def missing(self, side: int, at: float, size: int) -> list[Event]:
+        """Events made by bytes of a side (0 client, 1 server) that the evidence lacks.
+
+        Where they lie within one frame, what follows stays readable; else it is opaque until frames are recognised.
+        """
+        by = "server" if side else "client"
+        events: list[Event] = [BytesMissing(**self._base(at), by=by, size=size)]
+        parser = self._parsers[side]
+        if parser is None:
+            return events
+        try:
+            events += self._made(side, at, parser.gap(size))
+        except Lost:
+            self._parsers[side], self._opaque[side] = None, True
+        except Violation as violation:
+            events += self._broken(side, at, str(violation))
+        return events
+
+    def _guessing(self, side: int) -> FrameParser:
+        return FrameParser(KEEP, masked=side == 0, guess=True)
+
+    def _unread(self, side: int, at: float, data: bytes) -> list[Event]:
+        """Bytes of a side whose frames are not read: nothing after a violation, else their size."""
+        if not self._opaque[side] or not data:
+            return []
+        if likeness(data, masked=side == 0):
+            self._parsers[side], self._opaque[side] = self._guessing(side), False
+            return self._frames(side, at, data)
+        return [(OpaqueReceived if side else OpaqueSent)(**self._base(at), size=len(data))]
+
+    # Handshake
+
+    def _read_request(self, at: float) -> list[Event]:
+        if self._request_at is not None:
+            return self._hold(at)
+        try:
+            split = split_head(self._heads[0])
+        except ValueError as error:
+            return self._broken(0, at, str(error))
+        if split is None:
+            return []
+        head, rest = split
+        # A client must wait for the answer (RFC 6455, section 4.1); one that does not is read all the same.
+        self._heads[0] = rest
+        return self.requested(at, head)
+
+    def _hold(self, at: float) -> list[Event]:
+        """Bytes behind the request wait for the answer, which says how they are to be read."""
+        if len(self._heads[0]) > MAX_HEAD:
+            return self._broken(0, at, f"more than {MAX_HEAD} bytes behind the request before its answer")
+        return []
 
     def _read_response(self, at: float) -> list[Event]:
         if self._refusal is not None:
@@ -121,10 +222,13 @@ class WireReader:
             return self._more_body()
         events: list[Event] = [self._answered(head, at, None)]
         extensions = head.get("Sec-WebSocket-Extensions")
+        early = self._heads[0] if self._request_at is not None else b""
         self._open(extensions)
         events.append(
             Opened(**self._base(at), extensions=extensions, subprotocol=head.get("Sec-WebSocket-Protocol")),
         )
+        if early:
+            events += self._frames(0, at, early)
         if rest:
             events += self._frames(1, at, rest)
         return events
@@ -174,7 +278,7 @@ class WireReader:
         """Frames of the server. One look at the chunk spares a look at every payload that lies whole within it."""
         parser = self._parsers[1]
         if parser is None:
-            return []
+            return self._unread(1, at, data)
         events: list[Event] = []
         while (missing := parser.missing()) and data and self._parsers[1] is not None:
             events += self._frames(1, at, data[:missing])
@@ -201,18 +305,23 @@ class WireReader:
     def _frames(self, side: int, at: float, data: bytes) -> list[Event]:
         parser = self._parsers[side]
         if parser is None:
-            return []
+            return self._unread(side, at, data)
         events: list[Event] = []
-        kind = FrameReceived if side else FrameSent
         try:
             for frame in parser.feed(data):
-                if frame.opcode >= CLOSE:
-                    events.append(self._control(side, at, frame))
-                else:
-                    events.append(self._data_frame(kind, at, frame, frame.message))
+                events += self._made(side, at, (frame,))
         except Violation as violation:
             events += self._broken(side, at, str(violation))
         return events
+
+    def _made(self, side: int, at: float, frames: Iterable[Frame]) -> list[Event]:
+        kind = FrameReceived if side else FrameSent
+        return [
+            self._control(side, at, frame)
+            if frame.opcode >= CLOSE
+            else self._data_frame(kind, at, frame, frame.message)
+            for frame in frames
+        ]
 
     def _data_frame(
         self, kind: type[FrameReceived] | type[FrameSent], at: float, frame: Frame, message: Message | None
