@@ -85,6 +85,8 @@ class Lifeline:
         if raw is not None and not self._frames:
             self._frames = True
             self._rows.append((at, kind, raw))
+            if self._end is not None:
+                self._say_end()  # it lived, after all: the ending reads differently now
         if self._life is not None or self._end is not None:
             return
         word = self.sheet.word(f"connection {self.name}" + ("" if opened else ", opening not visible"))

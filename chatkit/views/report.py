@@ -233,7 +233,7 @@ def _connection(c: Connection, merged: bool) -> str:
     cells += [(_number(True), text) for text in (lived, f"{c.frames_in:,}", f"{c.frames_out:,}", *pings)]
     shown = "".join(f"<td{attribute}>{_e(text)}</td>" for attribute, text in cells)
     seen = f"<td>{_e(', '.join(say(name, 40) for name in c.vantages))}</td>" if merged else ""
-    return f"<tr>{shown}<td>{_ending(c)}</td>{seen}</tr>"
+    return f"<tr>{shown}<td class='ckr-wide'>{_ending(c)}</td>{seen}</tr>"
 
 
 def _opened(c: Connection) -> str:
@@ -263,7 +263,11 @@ def _inputs(trace: Trace, inputs: Sequence[Input]) -> str:
         words = "; ".join(wording.hidden_words(unseen)) or "everything that chatkit looks at is visible"
         cells = [*([views[n].name] if views else []), source, form]
         cells += [_clock(views[n].offset, views[n].offset_error)] if views else []
-        rows += "<tr>" + "".join(f"<td>{_e(say(cell, 200))}</td>" for cell in cells) + f"<td>{_e(words)}</td></tr>"
+        rows += (
+            "<tr>"
+            + "".join(f"<td>{_e(say(cell, 200))}</td>" for cell in cells)
+            + f"<td class='ckr-wide'>{_e(words)}</td></tr>"
+        )
     head = [*(["seen by"] if views else []), "input", "format", *(["clock"] if views else []), "not visible in it"]
     titles = "".join(f"<th>{title}</th>" for title in head)
     notes = "".join(f"<p class='ckr-note'>Note: {_e(say(note, 300))}</p>" for note in trace.warnings[:20])

@@ -42,7 +42,7 @@ def text(diagnosis: Diagnosis, trace: Trace | None = None) -> str:
     lines += _section("Remarks, no faults", wording.items(diagnosis.remarks))
     lines += _section("Not known", wording.items(diagnosis.unknown))
     lines += _section("To try next", wording.to_try(diagnosis))
-    lines += _section("Not visible in this evidence", wording.hidden(trace))
+    lines += _section("Not visible in this evidence", wording.hidden(trace, diagnosis))
     return "\n".join(lines)
 
 
@@ -58,7 +58,7 @@ def ticket(diagnosis: Diagnosis, trace: Trace | None = None) -> str:
     lines += _chapter("Remarks (no faults)", [mark(item) for item in wording.items(diagnosis.remarks)])
     lines += _chapter("Not known", [mark(item) for item in wording.items(diagnosis.unknown)])
     lines += _chapter("To try next", [mark(item) for item in wording.to_try(diagnosis)])
-    lines += _chapter("Not visible in this evidence", [mark(item) for item in wording.hidden(trace)])
+    lines += _chapter("Not visible in this evidence", [mark(item) for item in wording.hidden(trace, diagnosis)])
     lines += ["", "Made by chatkit. Tokens and passwords were removed before anything was stored."]
     return "\n".join(lines) + "\n"
 

@@ -92,7 +92,7 @@ def _rest(diagnosis: Diagnosis, trace: Trace | None, guesses: Sequence[RankedCau
     right += _list("Not known", [_e(item) for item in wording.items(diagnosis.unknown)])
     settle = "What would settle it" if diagnosis.verdict == "inconclusive" else "To try next"
     right += _list(settle, [_e(item) for item in wording.to_try(diagnosis)])
-    unseen = wording.hidden(trace)
+    unseen = wording.hidden(trace, diagnosis)
     if unseen:
         right += f"<h3>Not visible in this evidence</h3><p class='ckv-dim'>{_e('; '.join(unseen))}.</p>"
     return f"<div class='ckv-columns ckv-rest'><div>{left}</div><div>{right}</div></div>" if left or right else ""

@@ -48,6 +48,8 @@ WHO = {
     "network": "the network",
     "unknown": "not known",
 }
+SAID_HIDDEN = "not visible in this evidence"
+"""How a diagnosis begins what it says of it."""
 _UNITS = {"_s": "s", "_bytes": "B", "_per_s": "per s"}
 
 
@@ -246,9 +248,10 @@ def seen_by(vantage: str) -> str:
     return f" (seen by {say(vantage, 40)})" if vantage else ""
 
 
-def hidden(trace: Trace | None) -> list[str]:
-    """What this evidence cannot show, in words."""
-    return [] if trace is None else hidden_words(trace.not_visible)
+def hidden(trace: Trace | None, diagnosis: Diagnosis) -> list[str]:
+    """What this evidence cannot show, in words; nothing where the diagnosis says so itself."""
+    said = any(str(item).startswith(SAID_HIDDEN) for item in diagnosis.unknown)
+    return [] if trace is None or said else hidden_words(trace.not_visible)
 
 
 def hidden_words(words: Iterable[str]) -> list[str]:
@@ -268,7 +271,7 @@ def looked_at(trace: Trace | None, diagnosis: Diagnosis) -> str:
         return say(diagnosis.lives)
     ended = sum(c.ending is not None for c in trace.connections)
     of = count(len(trace.connections), "connection")
-    return f"{of}, {ended} of them ended, {count(len(trace), 'event')} in {trace.duration:.1f} s"
+    return f"{of}, {ended:,} ended, {count(len(trace), 'event')} in {trace.duration:.1f} s"
 
 
 def items(found: Iterable[Any]) -> list[str]:
