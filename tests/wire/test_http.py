@@ -98,7 +98,7 @@ def test_a_hole_in_a_head() -> None:
     assert read(reader, b"GET /api/ws/ch") == []
     message = reader.missing(300)
     assert message is not None
-    assert (message.cut, message.head.first[1]) == (True, "/api/ws/ch…".encode().decode("latin-1"))
+    assert (message.cut, message.head.first[1]) == (True, "/api/ws/ch...")
     reader = Reader(request=False)
     read(reader, b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nSec-WebS")
     message = reader.missing(99)
