@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,7 +37,7 @@ def test_answers_in_any_pieces(cuts: list[int]) -> None:
     """Lengths, chunks with extensions and a trailer; sizes add up to what came."""
     reader, done = Reader(request=False), []
     places = sorted({0, len(ANSWERS), *cuts})
-    for a, b in zip(places, places[1:], strict=False):
+    for a, b in itertools.pairwise(places):
         done += read(reader, ANSWERS[a:b])
     assert [(m.head.first[1], bytes(m.body)) for m in done] == [
         ("100", b""), ("200", b"hello"), ("200", b"wiki0123456789"), ("404", b""),

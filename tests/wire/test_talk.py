@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import zlib
 
 import pytest
@@ -130,7 +131,7 @@ def test_heads_in_any_pieces(request: list[int], answer: list[int]) -> None:
     line = Line().greet()
     for side, data, cuts in ((0, GET, request), (1, SWITCH + frame(b"hello"), answer)):
         places = sorted({0, len(data), *cuts})
-        for a, b in zip(places, places[1:], strict=False):
+        for a, b in itertools.pairwise(places):
             line.send(side, data[a:b])
     assert texts(read(line)) == ["hello"]
 
@@ -194,7 +195,7 @@ def test_a_hole_across_frames() -> None:
     line.send(1, frame(b"four"))
     line.close()
     trace = read(line)
-    assert [text for text in texts(trace)] == ["one", "four"]
+    assert list(texts(trace)) == ["one", "four"]
     assert sizes(trace, BytesMissing) == [8]
     assert sizes(trace, OpaqueReceived) == [4]
 
