@@ -125,6 +125,18 @@ def test_bytes_right_behind_the_request() -> None:
     assert names(trace).index("Opened") < names(trace).index("FrameSent")
 
 
+def test_a_client_that_never_stops_before_the_answer() -> None:
+    """So much waits, no more; what cannot be read then is opaque."""
+    line = Line().greet()
+    line.send(0, GET)
+    for _ in range(30):
+        line.send(0, bytes(50_000))
+    line.send(1, SWITCH)
+    trace = read(line)
+    assert "Opened" not in names(trace)
+    assert trace.connections[0].opaque
+
+
 @given(st.lists(st.integers(1, len(GET) - 1), max_size=6), st.lists(st.integers(1, len(SWITCH) + 7), max_size=6))
 def test_heads_in_any_pieces(request: list[int], answer: list[int]) -> None:
     """Segments do not respect messages."""
