@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from msgspec import structs
@@ -26,6 +26,8 @@ _MOST_FAILED = 10_000
 """Failed attempts that wait until it is known whether their port matters."""
 _BATCH = 256
 """Events that are handed on together."""
+_Flow = tuple[Conversation, int, Callable[[int, float, int, int, int, bytes, int, int, int], None]]
+"""A connection, which side sends here, and what takes its segments."""
 _Failed = tuple[Conversation, float, str]
 
 
@@ -78,7 +80,7 @@ class Capture:
         if options.keylog is not None:
             self.add_keys(options.keylog)
         self._network = Network()
-        self._flows: dict[bytes, tuple[Conversation, int]] = {}
+        self._flows: dict[bytes, _Flow] = {}
         self._sweep_at = 2 * MOST_FLOWS
         self._events: list[Event] = []
         self._base = 0
@@ -117,8 +119,8 @@ class Capture:
             elif flags & (SYN | ACK) == SYN and flow[0].tcp.renewed(flow[1], seq):
                 flow[0].tcp.finish(last)
                 flow = self._begin(key, flags)
-            flow[0].tcp.segment(flow[1], last, seq, ack, flags, data, first, stop, missing)
-        for conversation, side in list(flows.values()):
+            flow[2](flow[1], last, seq, ack, flags, data, first, stop, missing)
+        for conversation, side, _ in list(flows.values()):
             if side == 0:
                 conversation.tcp.finish(last)
         self._last_failures()
@@ -132,7 +134,7 @@ class Capture:
             self._collector.warn("no WebSocket, no TLS and no HTTP/1.1 was found in the capture")
         return self._collector.build()
 
-    def _begin(self, key: bytes, flags: int) -> tuple[Conversation, int]:
+    def _begin(self, key: bytes, flags: int) -> _Flow:
         """A connection whose first packet this is; without a SYN the higher port is taken for the client's."""
         if len(self._flows) >= self._sweep_at:
             self._sweep()
@@ -147,18 +149,19 @@ class Capture:
             ends.reverse()
             ports.reverse()
         conversation = Conversation(self, (ends[0], ends[1]), (ports[0], ports[1]))
-        self._flows[key] = (conversation, side)
-        self._flows[turned(key)] = (conversation, 1 - side)
+        take = conversation.tcp.segment
+        self._flows[key] = (conversation, side, take)
+        self._flows[turned(key)] = (conversation, 1 - side, take)
         return self._flows[key]
 
     def _sweep(self) -> None:
         """Forgets connections that are done; of too many living ones the oldest that do not matter."""
-        done = [key for key, (conversation, _) in self._flows.items() if conversation.tcp.done]
+        done = [key for key, (conversation, _, _) in self._flows.items() if conversation.tcp.done]
         for key in done:
             del self._flows[key]
         if len(self._flows) > MOST_FLOWS:
             self.warn("more connections at a time than can be held: some that carried no WebSocket were left out")
-            idle = [key for key, (conversation, _) in self._flows.items() if conversation.id is None]
+            idle = [key for key, (conversation, _, _) in self._flows.items() if conversation.id is None]
             for key in idle[: len(self._flows) - MOST_FLOWS]:
                 self._flows.pop(key)[0].ignore()
         self._sweep_at = max(2 * MOST_FLOWS, len(self._flows) * 5 // 4)

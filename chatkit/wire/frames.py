@@ -376,7 +376,7 @@ def likeness(data: bytes, *, masked: bool) -> int:
             if size < least:
                 return 0
         key = data[start : start + 4] if masked else b""
-        start += len(key)
+        start += 4 if masked else 0
         if start + size > end:
             return 0
         if opcode == TEXT and first & 0xC0 == 0x80:

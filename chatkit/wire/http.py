@@ -16,7 +16,7 @@ KEEP_BODY = 2048
 _LENGTH = re.compile(r"[0-9]{1,15}")
 _CHUNK = re.compile(rb"\s*([0-9A-Fa-f]{1,12})[^\r\n]*\r?\n")
 _LONGEST_LINE = 4096
-_REQUEST = re.compile(rb"[A-Z]{3,10} [^ \r\n]{1,16000}(?: HTTP/1\.[01]\r\n|$)")
+_REQUEST = re.compile(rb"[A-Z]{3,10} [^ \r\n]{1,16000}(?: (?:HTTP/1\.[01]\r\n|[HTP/1.0]{0,8}\r?$)|$)")
 _ANSWER = re.compile(rb"HTTP/1\.[01] [1-5][0-9][0-9][ \r]")
 
 
@@ -179,7 +179,7 @@ def _cut(start: bytes, *, request: bool) -> Message | None:
     elif not request:
         lines[0] = b" ".join(lines[0].split(b" ")[:2]) + b" "
     else:
-        lines[0] = b" ".join(lines[0].split(b" ")[:2]) + "… HTTP/1.1".encode()
+        lines[0] = b" ".join(lines[0].split(b" ")[:2]) + b"... HTTP/1.1"
     try:
         split = split_head(b"\r\n".join(lines) + b"\r\n\r\n")
     except ValueError:

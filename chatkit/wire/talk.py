@@ -66,6 +66,7 @@ class Talk:
         self._asked: deque[_Request] = deque()
         self._count = 0
         self._behind: list[bytes] = []
+        self._held = 0
         self._wire: WireReader | None = None
         # From the middle: pieces so far, how many frames each side sent that look masked or not.
         self._pieces: list[tuple[int, float, bytes, int]] = []
@@ -132,8 +133,10 @@ class Talk:
 
     def _requests(self, at: float, data: bytes) -> None:
         if self._asked and self._asked[-1].wire is not None:
-            if sum(map(len, self._behind)) < MOST_BEHIND:
-                self._behind.append(data)
+            self._behind.append(data)
+            self._held += len(data)
+            if self._held > MOST_BEHIND:
+                raise ValueError("too much behind an upgrade without an answer")
             return
         reader = self._readers[0]
         reader.feed(data)
@@ -199,7 +202,7 @@ class Talk:
         if request.wire is not None:
             self._of.put(request.wire.answered(at, head, bytes(message.body)))
             self._of.refused(at, "upgrade", f"HTTP {status} {head.first[2]}".rstrip(), status)
-            behind, self._behind = b"".join(self._behind), []
+            behind, self._behind, self._held = b"".join(self._behind), [], 0
             if behind:
                 self._requests(at, behind)
             return

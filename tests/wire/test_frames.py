@@ -22,8 +22,10 @@ from chatkit.wire.frames import (
     TEXT,
     Frame,
     FrameParser,
+    Lost,
     Message,
     Violation,
+    likeness,
     unmask,
 )
 
@@ -241,3 +243,93 @@ def test_unmasking_twice_is_nothing(data: bytes, key: bytes) -> None:
     masked = unmask(data, key)
     assert masked == bytes(byte ^ key[i % 4] for i, byte in enumerate(data))
     assert unmask(masked, key) == data
+
+
+@given(st.data())
+def test_a_hole_within_one_frame(data: st.DataObject) -> None:
+    """Of any size, masked or not: the frame keeps its size, the next one its content."""
+    size = data.draw(st.sampled_from([1, 100, 125, 126, 70_000, 200_000]))
+    mask = data.draw(st.booleans())
+    raw = frame(BINARY, bytes(size), mask=mask)
+    head = len(raw) - size
+    start = data.draw(st.integers(head, len(raw) - 1))
+    stop = data.draw(st.integers(start + 1, len(raw)))
+    parser = FrameParser(1 << 20)
+    found = list(parser.feed(raw[:start])) + parser.gap(stop - start) + list(parser.feed(raw[stop:]))
+    assert found == [Frame(BINARY, size, True, False)]
+    (after,) = parser.feed(frame(TEXT, b"next", mask=mask))
+    assert after.message == Message(TEXT, 4, b"next", None)
+
+
+@pytest.mark.parametrize("start", [0, 1, 3, 50])
+def test_a_hole_beyond_a_frame(start: int) -> None:
+    """Within a head, or over the end of a frame: where the next one begins is not known."""
+    parser = FrameParser(1 << 20)
+    list(parser.feed(frame(BINARY, bytes(200))[:start]))
+    with pytest.raises(Lost):
+        parser.gap(400)
+
+
+def test_a_hole_in_a_message_of_several_frames() -> None:
+    """The message is not known; the one after it is."""
+    parser = FrameParser(1 << 20)
+    raw = frame(TEXT, b"one", fin=False) + frame(CONTINUATION, b"two")
+    found = list(parser.feed(raw[:3])) + parser.gap(2) + list(parser.feed(raw[5:] + frame(TEXT, b"three")))
+    assert [one.message and one.message.payload for one in found] == [None, None, b"three"]
+
+
+def test_a_close_frame_keeps_what_is_known() -> None:
+    """Bytes before the hole."""
+    parser = FrameParser(1 << 20)
+    raw = frame(CLOSE, b"\x03\xe8goodbye")
+    list(parser.feed(raw[:6]))
+    (closed,) = parser.gap(len(raw) - 6)
+    assert (closed.payload, closed.size) == (b"\x03\xe8go", 9)
+
+
+def test_guessing_never_breaks_over_what_was_not_seen() -> None:
+    """A continuation of something, compression that was never agreed, a window that was never there."""
+    packer = zlib.compressobj(wbits=-15)
+    deflated(b"lighthouse", packer)
+    again = deflated(b"lighthouse", packer)
+    chunks = [
+        frame(CONTINUATION, b"rest"),
+        frame(TEXT, again, rsv1=True),
+        frame(TEXT, deflated(b"fresh", zlib.compressobj(wbits=-15)), rsv1=True),
+    ]
+    found = parse(chunks, guess=True)
+    assert [one.message and one.message.payload for one in found] == [None, None, b"fresh"]
+    with pytest.raises(Violation):
+        parse(chunks)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([TEXT, BINARY, PING]), st.binary(max_size=120)), min_size=1, max_size=5),
+    st.booleans(),
+)
+def test_frames_look_like_frames(messages: list[tuple[int, bytes]], mask: bool) -> None:
+    """Whole ones, from the first byte to the last; not with the other side's mask."""
+    raw = b"".join(
+        frame(opcode, payload.hex().encode()[:120] if opcode == TEXT else payload, mask=mask)
+        for opcode, payload in messages
+    )
+    assert likeness(raw, masked=mask) == len(messages)
+    assert likeness(raw, masked=not mask) == 0
+    assert likeness(raw[:-1], masked=mask) in (0, *range(len(messages)))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x81",
+        b"hello world",
+        b"\x81\x7e\x00\x05hello",
+        b"\x81\x02\xff\xff",
+        b"\x89\x7e\x00\x7e" + bytes(126),
+        b"\x83\x00",
+    ],
+)
+def test_others_do_not(data: bytes) -> None:
+    """Text, lengths that are not the shortest, text that is none, long pings, unknown opcodes."""
+    assert likeness(data, masked=False) == 0

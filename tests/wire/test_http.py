@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,7 +37,7 @@ def test_answers_in_any_pieces(cuts: list[int]) -> None:
     """Lengths, chunks with extensions and a trailer; sizes add up to what came."""
     reader, done = Reader(request=False), []
     places = sorted({0, len(ANSWERS), *cuts})
-    for a, b in zip(places, places[1:], strict=False):
+    for a, b in itertools.pairwise(places):
         done += read(reader, ANSWERS[a:b])
     assert [(m.head.first[1], bytes(m.body)) for m in done] == [
         ("100", b""), ("200", b"hello"), ("200", b"wiki0123456789"), ("404", b""),
@@ -98,7 +100,7 @@ def test_a_hole_in_a_head() -> None:
     assert read(reader, b"GET /api/ws/ch") == []
     message = reader.missing(300)
     assert message is not None
-    assert (message.cut, message.head.first[1]) == (True, "/api/ws/ch…".encode().decode("latin-1"))
+    assert (message.cut, message.head.first[1]) == (True, "/api/ws/ch...")
     reader = Reader(request=False)
     read(reader, b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nSec-WebS")
     message = reader.missing(99)

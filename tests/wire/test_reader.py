@@ -394,3 +394,67 @@ def test_any_bytes_give_events(head: Bytes, chunks: Bytes, ended: bool) -> None:
         assert EVENT_DECODER.decode(msgspec.json.encode(event)) == event
     failed = [event.by for event in found if isinstance(event, ProtocolFailed)]
     assert len(failed) == len(set(failed))
+
+
+def reader() -> WireReader:
+    return WireReader("1", itertools.count(1), Redactor())
+
+
+def test_a_client_that_does_not_wait_for_the_answer() -> None:
+    """Bytes behind the request, in its own chunk or a later one, are read once the answer says how."""
+    talk = Talk(compression={}).open()
+    request, answer = (b"".join(data for way, data in talk.wire if way == side) for side in "><")
+    talk.wire.clear()
+    talk.client.send_text(b"early")
+    talk.client.send_text(b"and more")
+    early = b"".join(talk.client.data_to_send())
+    for cut in range(len(early)):
+        wire = reader()
+        events = wire.sent(0.0, request + early[:cut]) + wire.sent(0.1, early[cut:]) + wire.received(0.2, answer)
+        assert [event.text for event in events if isinstance(event, FrameSent)] == ["early", "and more"]
+        assert [type(event) for event in events[:3]] == [UpgradeRequested, UpgradeAnswered, Opened]
+
+
+def test_a_client_that_floods_before_the_answer() -> None:
+    """Only so much waits."""
+    wire = reader()
+    wire.sent(0.0, b"GET / HTTP/1.1\r\n\r\n")
+    events = [event for _ in range(100) for event in wire.sent(0.1, bytes(1000))]
+    assert [type(event) for event in events] == [ProtocolFailed]
+
+
+def test_bytes_that_are_missing() -> None:
+    """Within a frame its size stays; across frames nothing is read until frames are recognised."""
+    wire = reader()
+    wire.join()
+    long = b"\x81\x7e\x01\x00" + b"x" * 256
+    assert wire.received(1.0, long[:100]) == []
+    events = wire.missing(1, 1.1, 100) + wire.received(1.2, long[200:])
+    assert [str(event) for event in events] == [
+        "100 B of the server are missing in the evidence",
+        "received text 256 B",
+    ]
+    events = wire.received(1.3, b"\x81\x05he") + wire.missing(1, 1.4, 50) + wire.received(1.5, b"\x07\x01\x02")
+    assert [type(event).__name__ for event in events] == ["BytesMissing", "OpaqueReceived"]
+    (found,) = wire.received(1.6, b"\x81\x05hello")
+    assert isinstance(found, FrameReceived)
+    assert found.text == "hello"
+
+
+def test_a_hole_in_what_was_compressed() -> None:
+    """Messages that look back into it have no text; those of the other direction keep theirs."""
+    talk = Talk(compression={}).open()
+    wire = reader()
+    for way, data in talk.wire:
+        wire.sent(0.0, data) if way == ">" else wire.received(0.0, data)
+    chunks = []
+    for text in (b"one lighthouse", b"two lighthouse", b"zzyzx"):
+        talk.server.send_text(text)
+        chunks.append(b"".join(talk.server.data_to_send()))
+    events = wire.received(1.0, chunks[0][:6]) + wire.missing(1, 1.0, len(chunks[0]) - 6)
+    events += wire.received(1.1, chunks[1]) + wire.received(1.2, chunks[2])
+    assert [event.text for event in events if isinstance(event, FrameReceived)] == [None, None, "zzyzx"]
+    talk.client.send_text(b"mine")
+    (mine,) = wire.sent(2.0, b"".join(talk.client.data_to_send()))
+    assert isinstance(mine, FrameSent)
+    assert mine.text == "mine"

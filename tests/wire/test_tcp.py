@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -80,7 +81,7 @@ TEXT = bytes(range(256)) * 4
 def test_any_order_and_duplication_yields_the_same_bytes(data: st.DataObject, isn: int) -> None:
     """Segments that overlap, come twice, in any order, across the wrap of sequence numbers."""
     cuts = sorted({0, len(TEXT), *data.draw(st.lists(st.integers(0, len(TEXT)), max_size=12))})
-    pieces = [(a, b) for a, b in zip(cuts, cuts[1:], strict=False)]
+    pieces = [(a, b) for a, b in itertools.pairwise(cuts)]
     extra = data.draw(st.lists(st.tuples(st.integers(0, len(TEXT)), st.integers(2, 300)), max_size=6))
     pieces += [(a, min(len(TEXT), a + n)) for a, n in extra if min(len(TEXT), a + n) - a > 1]
     order = data.draw(st.permutations(pieces))
@@ -130,7 +131,8 @@ def test_nonsense_is_survived(segments: list[tuple[int, int, int, int, bytes, in
     for n, (side, seq, ack, flags, payload, missing) in enumerate(segments):
         tcp.segment(side, float(n), seq, ack, flags, payload, 0, len(payload), missing)
     tcp.finish(99.0)
-    assert ear.facts[-1:] == [("finished",)] and len(ear.said("finished")) == 1
+    assert ear.facts[-1:] == [("finished",)]
+    assert len(ear.said("finished")) == 1
 
 
 def test_the_handshake_takes_its_time() -> None:
