@@ -37,7 +37,7 @@ def cases(facts: Facts) -> Iterator[Case]:
     groups: dict[tuple[str, int | None], list[Life]] = {}
     for life in facts.lives:
         if life.connection.state == "refused":
-            groups.setdefault((stage_of(life), life.connection.status or _failed_status(life)), []).append(life)
+            groups.setdefault((stage_of(life), _status(life)), []).append(life)
     for (stage, status), lives in groups.items():
         yield _case(facts, stage, status, tuple(lives))
 
@@ -61,9 +61,11 @@ def stage_of(life: Life) -> str:
     return failed.stage if failed.stage in ("dns", "tls", "established") else "silent"
 
 
-def _failed_status(life: Life) -> int | None:
+def _status(life: Life) -> int | None:
+    """The status that refused it; 101 refuses nothing."""
     failed = failure_of(life)
-    return failed.status if failed is not None else None
+    status = life.connection.status or (failed.status if failed is not None else None)
+    return status if status not in (0, 101) else None
 
 
 def _case(facts: Facts, stage: str, status: int | None, lives: tuple[Life, ...]) -> Case:

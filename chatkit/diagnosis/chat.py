@@ -9,6 +9,7 @@ import numpy as np
 
 from chatkit.diagnosis.case import Case, Observation
 from chatkit.diagnosis.facts import Facts, Life, body_of, failure_of
+from chatkit.diagnosis.mute import mutes
 from chatkit.events import (
     BadMessageReceived,
     DeliveryChanged,
@@ -44,6 +45,7 @@ def cases(facts: Facts, health_method: str | None = None) -> Iterator[Case]:
     rules: tuple[Callable[[Facts], Case | None], ...] = (
         copies,
         replies,
+        mute,
         latency,
         typing,
         order,
@@ -191,9 +193,31 @@ def _workers(asked: int, share: float) -> int | None:
     return next((k for k in range(2, 9) if share < 1 and abs(share - (k - 1) / k) <= min(tolerance, 0.12)), None)
 
 
+def mute(facts: Facts) -> Case | None:
+    """The whole server stood still and came back."""
+    silent = mutes(facts)
+    if not silent:
+        return None
+    longest = max(silent, key=lambda one: one.seconds)
+    finding = f"{' and '.join(longest.signs)} were mute together for {longest.seconds:.1f} s, then answered"
+    finding += f" ({len(silent)} times like that)" if len(silent) > 1 else ""
+    events = tuple(id for one in silent[:5] for id in one.events)
+    found = [Observation(of="mute", value="yes", finding=finding, events=events)]
+    lives = [life for life in facts.lives if life.opened and any(one.covers(life.start, life.end) for one in silent)]
+    return _made("mute", "the server was mute", found, lives, mute_s=round(longest.seconds, 1))
+
+
 def latency(facts: Facts) -> Case | None:
     """Answers that take long while pings are answered."""
-    chats = [one for one in facts.answers if one.purpose == "chat" and one.status == 200]
+    silent = mutes(facts)
+    chats = [
+        one
+        for one in facts.answers
+        if one.purpose == "chat"
+        and one.status == 200
+        # What the whole server did not do, the bot behind it did not delay.
+        and not any(each.covers(one.at - one.seconds, one.at) for each in silent)
+    ]
     if not chats:
         return None
     took = [one.seconds for one in chats]

@@ -282,7 +282,11 @@ def _of_sizes(facts: Facts, life: Life) -> Iterator[Observation]:
 
 
 def _of_compression(facts: Facts, life: Life) -> Iterator[Observation]:
-    if not facts.visible("compression") or deflate_parameters(life.connection.extensions) is None:
+    if not facts.visible("compression") or life.connection.opaque:
+        return
+    if deflate_parameters(life.connection.extensions) is None:
+        if facts.visible("handshake") and life.connection.opened_at is not None:
+            yield Observation(of="compressed", value="no", finding="no compression was agreed on")
         return
     for kind, whose in ((FrameSent, "sent"), (FrameReceived, "received")):
         frames = life.of(kind, until=life.end)

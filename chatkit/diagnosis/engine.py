@@ -26,7 +26,7 @@ TEMPER = 0.85
 """Exponent on each likelihood ratio: observations of one case are not independent."""
 ENOUGH = 0.5
 """Probability from which on a cause is named."""
-PRIOR_UNKNOWN, PRIOR_NONE = 0.02, 0.25
+PRIOR_UNKNOWN, PRIOR_NONE = 0.01, 0.25
 MOST_SURE = 0.99
 """No recording proves more than that."""
 
@@ -41,7 +41,8 @@ NORMAL: dict[str, dict[str, float]] = {
     "reason": {"none": 0.6, "goodbye": 0.35, "other": 0.045, "*": 0.0005},
     "pong": {"answered": 0.98, "*": 0.01},
     "after": {"nothing": 0.8, "message": 0.08, "ping": 0.05, "typing": 0.03, "protocol-ping": 0.02, "*": 0.005},
-    "hello": {"yes": 0.98, "never": 0.02},
+    "hello": {"yes": 0.996, "never": 0.004},
+    "often": {"again": 0.02, "no": 0.98},
     "path": {"clean": 0.9, "repeated": 0.09, "unacknowledged": 0.01},
     "lag": {"fine": 0.99, "blocked": 0.01},
     "rival": {"no": 0.9, "yes": 0.1},

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from chatkit.trace import Header, Trace
-
-from ...builders import HEADER
-from .telling import Tale
+from tests.builders import HEADER
+from tests.diagnosis.stories.telling import Tale
 
 NO_FAULT, OPEN = "none", "unknown"
 """Labels that are no causes: a clean life, and evidence that cannot carry a cause."""
@@ -42,9 +41,7 @@ def story(
 
     def collect(make: Callable[[], Tale]) -> Callable[[], Tale]:
         name = make.__name__.replace("_", " ")
-        _FOUND.append(
-            Story(name=name, label=label, make=make, header=header, health_method=health_method, also=also)
-        )
+        _FOUND.append(Story(name=name, label=label, make=make, header=header, health_method=health_method, also=also))
         return make
 
     return collect

@@ -5,10 +5,9 @@ from __future__ import annotations
 from email.utils import formatdate
 
 from chatkit.events import AttemptFailed, Logged, UpgradeAnswered
-
-from ...builders import EPOCH
-from . import story
-from .telling import CAPTURE, URL, Tale
+from tests.builders import EPOCH
+from tests.diagnosis.stories import story
+from tests.diagnosis.stories.telling import CAPTURE, URL, Tale
 
 HTML = "<html><head><title>404 Not Found</title></head><body><center>nginx</center></body></html>"
 EXPIRES = URL.replace("***", f"[jwt exp={int(EPOCH) + 900} iat={int(EPOCH)}]")

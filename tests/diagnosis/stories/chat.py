@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from chatkit.events import BadMessageReceived, DeliveryChanged
-
-from . import story
-from .telling import CAPTURE, Tale
+from tests.diagnosis.stories import story
+from tests.diagnosis.stories.telling import CAPTURE, Tale
 
 
 def living(until: float = 120.0) -> Tale:
@@ -121,7 +120,17 @@ def a_chunk_is_missing() -> Tale:
 
 @story("reconnect-storm")
 def twenty_attempts_a_second() -> Tale:
-    """Lives of a moment, each followed by the next attempt at once."""
+    """Lives of a moment that our side ends itself, each followed by the next attempt at once."""
+    tale = Tale()
+    for n in range(30):
+        tale.opens(1 + 0.5 * n, str(n))
+        tale.closed(1.4 + 0.5 * n, str(n), 1000, by="client")
+    return tale
+
+
+@story("connection-refused", also=("reconnect-storm",))
+def twenty_attempts_a_second_at_a_closed_port() -> Tale:
+    """The first ending is the true one; the storm is listed beside it."""
     tale = Tale()
     for n in range(30):
         tale.failed(1 + 0.05 * n, str(n), "tcp", "Connection refused")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from chatkit.events import EndReported, Retransmitted
-
-from . import NO_FAULT, OPEN, story
-from .steady import talk
-from .telling import CAPTURE, HAR, Tale
+from tests.diagnosis.stories import NO_FAULT, OPEN, story
+from tests.diagnosis.stories.steady import talk
+from tests.diagnosis.stories.telling import CAPTURE, HAR, Tale
 
 
 @story(NO_FAULT)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from chatkit.events import FrameReceived, ProtocolFailed
-
-from ...builders import Script, incident_trace
-from . import story
-from .telling import CAPTURE, Tale
+from tests.builders import Script, incident_trace
+from tests.diagnosis.stories import story
+from tests.diagnosis.stories.telling import CAPTURE, Tale
 
 
 @story("early-ping-abort")

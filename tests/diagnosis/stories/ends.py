@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from chatkit.events import EndReported, Logged, Retransmitted
-
-from . import story
-from .steady import talk
-from .telling import CAPTURE, SERVER_LOG, Tale
+from tests.diagnosis.stories import story
+from tests.diagnosis.stories.steady import talk
+from tests.diagnosis.stories.telling import CAPTURE, SERVER_LOG, Tale
 
 
 def crowd(tale: Tale, at: float, count: int = 4, since: float = 1.0, every: float = 20.0) -> None:

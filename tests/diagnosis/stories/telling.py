@@ -27,8 +27,7 @@ from chatkit.events import (
     UpgradeRequested,
 )
 from chatkit.trace import Header, Origin
-
-from ...builders import EPOCH, Script
+from tests.builders import EPOCH, Script
 
 URL = "ws://127.0.0.1:8000/api/ws/chat/storyteller?token=***"
 
@@ -182,17 +181,13 @@ class Tale(Script):
         self._exchanges += 1
         exchange = f"x{self._exchanges}"
         self.put(at, HttpRequested, exchange=exchange, method="POST", url=f"/{purpose}", purpose=purpose)
-        self.put(
-            at + took, HttpFailed, exchange=exchange, method="POST", error=error, seconds=took, purpose=purpose
-        )
+        self.put(at + took, HttpFailed, exchange=exchange, method="POST", error=error, seconds=took, purpose=purpose)
 
     def health(
         self, at: float, status: int | None = 200, *, method: str = "GET", took: float = 0.003, error: str | None = None
     ) -> None:
         """A look at the health endpoint that ends at ``at``."""
-        self.put(
-            at, HealthChecked, method=method, healthy=status == 200, seconds=took, status=status, error=error
-        )
+        self.put(at, HealthChecked, method=method, healthy=status == 200, seconds=took, status=status, error=error)
 
     def healthy(self, until: float, every: float = 5.0) -> None:
         """Good health, looked at in a steady pace."""
