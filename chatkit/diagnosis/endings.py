@@ -11,13 +11,15 @@ import numpy as np
 from chatkit.diagnosis import deaths
 from chatkit.diagnosis.attempts import stage_of
 from chatkit.diagnosis.case import Case, Observation
-from chatkit.diagnosis.facts import Facts, Life
+from chatkit.diagnosis.facts import Facts, Life, ended
 from chatkit.diagnosis.mute import Mute, mutes
-from chatkit.diagnosis.timers import of_timer, regular
+from chatkit.diagnosis.timers import of_timer, regular, timed
 from chatkit.events import FrameSent, HealthChecked, PingSent
 
 TOGETHER = 0.5
 """Seconds within which endings are one event (rule of thumb 3 of the taxonomy)."""
+WINDOW = 4.5
+"""Seconds after the opening from which on a ping is not early: the usual cure waits five."""
 AT_EXPIRY = 2.5
 """Seconds around ``exp`` that count as at it: ``exp`` is in whole seconds, clocks may differ by one more."""
 MANY, YOUNG = 3, 60.0
@@ -32,10 +34,7 @@ def cases(facts: Facts) -> Iterator[Case]:
     crowds, silent = _crowds(lives), mutes(facts)
     groups: dict[tuple[Any, ...], list[Life]] = {}
     for life in lives:
-        ending = life.connection.ending
-        assert ending is not None
-        key = (deaths.ending_value(facts, life), deaths.actor(ending), life.id in crowds)
-        groups.setdefault(key, []).append(life)
+        groups.setdefault((*_looks(facts, life), life.id in crowds), []).append(life)
     for group in groups.values():
         for part in [group] if regular(group) else _by_action(facts, group):
             yield _case(facts, tuple(part), crowds, silent)
@@ -47,6 +46,10 @@ def _by_action(facts: Facts, lives: list[Life]) -> list[list[Life]]:
     for life in lives:
         act = deaths.after(facts, life)
         groups.setdefault(act[0] if act is not None else None, []).append(life)
+    silent = groups.get("nothing", [])
+    # Silent twins that die at odd times, and not fewer: then what the others had done is chance.
+    if len(silent) >= 2 and 2 * len(silent) >= len(lives) and not timed(silent):
+        return [lives]
     return list(groups.values())
 
 
@@ -77,6 +80,7 @@ def _case(facts: Facts, lives: tuple[Life, ...], crowds: dict[str, tuple[Life, .
     }
     found = list(deaths.of_end(facts, first))
     found = _agreeing(facts, found, lives)
+    case.observations = tuple(found)
     found += [*_of_after(facts, case), *of_timer(facts, case), *_of_crowd(facts, case, crowds)]
     found += [*_of_sequel(facts, case), *_of_expiry(facts, case), *_of_rival(facts, case), *_of_mute(case, silent)]
     found += [*_of_leaving(case), *_of_disagreement(facts, case)]
@@ -123,6 +127,12 @@ def _of_after(facts: Facts, case: Case) -> Iterator[Observation]:
     what = words.get(value, f"our {value.replace('-', ' ')}{' message' if value == 'typing' else ''}")
     lives = f" in {often} of {len(acts)} lives" if len(acts) > 1 else ""
     yield Observation(of="after", value=value, finding=f"it ended {gap:.1f} s after {what}{lives}", events=events)
+    if value in ("first-ping", "protocol-ping"):
+        soon = float(np.median([_offset(life, value) for life in case.lives]))
+        when = "at-once" if soon < 1.0 else "soon" if soon < WINDOW else "late"
+        yield Observation(
+            of="pinged", value=when, finding=f"that ping came {soon:.1f} s after the opening", events=events
+        )
     yield from _of_twins(facts, case, value, gap)
 
 
@@ -142,7 +152,13 @@ def _of_twins(facts: Facts, case: Case, value: str, gap: float) -> Iterator[Obse
     if value in ("first-ping", "protocol-ping"):
         _bracket(case, survived)
         survived = [life for life in survived if _offset(life, value) <= case.facts.get("window_min_s", 0.0)]
-    if silent:
+    how = (case.value("ending"), case.value("by"))
+    twins = [one for one in others if ended(one) and not deaths.acted(facts, one) and _looks(facts, one) == how]
+    if twins:
+        words = f"{len(twins)} connections ended in the same way though they had done nothing"
+        events = tuple(id for one in twins[:10] if one.connection.ending for id in one.connection.ending.events[:1])
+        yield Observation(of="repeat", value="twin-died", finding=words, events=events)
+    elif silent:
         words = f"without it a connection lived for {silent[0].end - silent[0].start:.0f} s"
         yield Observation(of="repeat", value="twin-lived", finding=words, events=())
     elif survived:
@@ -153,6 +169,12 @@ def _of_twins(facts: Facts, case: Case, value: str, gap: float) -> Iterator[Obse
         )
     else:
         yield Observation(of="repeat", value="once", finding="it was seen once")
+
+
+def _looks(facts: Facts, life: Life) -> tuple[str, str | None]:
+    ending = life.connection.ending
+    assert ending is not None
+    return deaths.ending_value(facts, life), deaths.actor(ending)
 
 
 def _actions(life: Life, value: str) -> Any:

@@ -48,7 +48,8 @@ NORMAL: dict[str, dict[str, float]] = {
     "rival": {"no": 0.9, "yes": 0.1},
 }  # fmt: skip
 """A clean life: what it makes visible."""
-_LIFE_KINDS = ("life", "attempt")
+SERVER_LEAVES = 0.1
+"""How much less normal 1001 is when the server says it: it goes away, and the client stays."""
 
 
 class Hypothesis(Struct, frozen=True):
@@ -110,6 +111,8 @@ def rank(case: Case) -> list[Hypothesis]:
     scores[UNKNOWN] = math.log(PRIOR_UNKNOWN)
     if case.kind == "life":
         scores[NONE] = math.log(PRIOR_NONE) + sum(_normal(one) for one in case.observations)
+        if case.value("by") == "server" and case.value("ending") == "close-1001":
+            scores[NONE] += math.log(SERVER_LEAVES)
     peak = max(scores.values())
     total = sum(math.exp(score - peak) for score in scores.values())
     found = [Hypothesis(id, min(MOST_SURE, math.exp(score - peak) / total)) for id, score in scores.items()]

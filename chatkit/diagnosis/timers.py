@@ -14,7 +14,7 @@ SPREAD, SHARE = 0.3, 0.03
 """Seconds, or share of itself, by which a timer may vary (rule of thumb 2 of the taxonomy)."""
 SHORTEST_TIMER = 1.5
 """Seconds below which an age or a quiet time is no timer but a consequence."""
-REGULAR = 3
+REGULAR = 2
 """Lives of one age from which on they belong together, whatever they did last."""
 
 
@@ -32,6 +32,15 @@ def regular(lives: list[Life]) -> bool:
     """Whether these lives are many and of one age."""
     ages = [life.age for life in lives if life.age is not None]
     return len(ages) == len(lives) >= REGULAR and min(ages) >= SHORTEST_TIMER and steady(ages)
+
+
+def timed(lives: list[Life]) -> bool:
+    """Whether the ages of these lives, or their last quiet times, could be a timer."""
+    ages = [life.age for life in lives if life.age is not None]
+    quiet = [q for life in lives if (q := life.idle("any")) is not None]
+    return any(
+        len(values) == len(lives) and min(values) >= SHORTEST_TIMER and steady(values) for values in (ages, quiet)
+    )
 
 
 def of_timer(facts: Facts, case: Case) -> Iterator[Observation]:

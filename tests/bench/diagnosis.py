@@ -58,7 +58,9 @@ def main() -> None:
     for source in dict.fromkeys(source for source, _ in marks):
         mine = [mark for other, mark in marks if other == source]
         counts = {mark: mine.count(mark) for mark in ("right", "wrong", "abstained")}
-        print(f"\n{source}: {len(mine)} traces, " + ", ".join(f"{count} {mark}" for mark, count in counts.items()), end="")
+        print(
+            f"\n{source}: {len(mine)} traces, " + ", ".join(f"{count} {mark}" for mark, count in counts.items()), end=""
+        )
     print("\n\nverdicts with a cause:")
     print("\n".join(calibration(verdicts)))
     brier = sum((confidence - right) ** 2 for confidence, right in verdicts) / max(1, len(verdicts))

@@ -96,9 +96,11 @@ def scenes() -> tuple[Scene, ...]:
 
 
 def _scenes() -> Iterator[Scene]:
-    for n, policy in enumerate(("default", "incident", "textbook", "incident-before")):
+    for n, policy in enumerate(("default", "incident", "textbook")):
         yield Scene(label=NO_FAULT, policy=policy, seconds=8, messages=n, seed=n)
-    yield Scene(label=NO_FAULT, seconds=14, messages=4, typing=True, looks=True, clients=2)
+    yield Scene(label=NO_FAULT, policy="incident-before", seconds=8)
+    yield Scene(label=NO_FAULT, seconds=14, messages=4, typing=True, looks=True)
+    yield Scene(label=NO_FAULT, seconds=30, messages=5, bot="storyteller", seed=4)
     for how in ("rst", "fin"):
         for policy in ("incident-before", "textbook"):
             for window, delay in ((3, 0.2), (1, 0.5)):
@@ -111,8 +113,8 @@ def _scenes() -> Iterator[Scene]:
         yield Scene(label="idle-timeout", faults=(f"idle-timeout:timeout=3,how={how}",), seconds=13)
         yield Scene(label="max-lifetime", faults=(f"max-lifetime:age=3,how={how}",), seconds=14, messages=8)
         yield Scene(label="max-lifetime", faults=(f"max-lifetime:age=6,how={how}",), seconds=24, messages=14)
-    yield Scene(label="idle-timeout", faults=("idle-timeout:timeout=3,counts=outbound",), seconds=16, messages=3)
-    yield Scene(label="idle-timeout", faults=("idle-timeout:timeout=4,counts=inbound",), seconds=16, messages=3)
+    yield Scene(label="idle-timeout", faults=("idle-timeout:timeout=3,counts=outbound",), seconds=24, messages=3)
+    yield Scene(label="idle-timeout", faults=("idle-timeout:timeout=4,counts=inbound",), seconds=26, messages=3)
     for seed in (1, 2):
         yield Scene(label="server-crash", faults=("server-crash:after=3,gap=2",), seconds=10, messages=1, seed=seed)
     yield Scene(label="server-crash", faults=("server-crash:after=4,gap=4",), seconds=12, clients=3)
@@ -121,7 +123,9 @@ def _scenes() -> Iterator[Scene]:
     for seed in (1, 2, 3):
         rng = random.Random(seed)
         cuts = tuple(itertools.accumulate(0.5 + rng.expovariate(1 / 3.5) for _ in range(6)))
-        yield Scene(label="network-reset", cuts=cuts, how="rst", seconds=cuts[-1] + 3, messages=3, looks=True, seed=seed)
+        yield Scene(
+            label="network-reset", cuts=cuts, how="rst", seconds=cuts[-1] + 3, messages=3, looks=True, seed=seed
+        )
     for when in ("before", "after"):
         for login in (True, False):
             fault = f"auth-rejected:when={when}"
@@ -132,14 +136,14 @@ def _scenes() -> Iterator[Scene]:
         yield Scene(label="token-expired", faults=(f"token-expired:after={after}",), seconds=3 * after, login=False)
     yield Scene(label="no-established-message", faults=("no-established-message",), seconds=14)
     yield Scene(label="no-established-message", faults=("no-established-message",), seconds=25, policy="textbook")
-    yield Scene(label="slow-reply", faults=("slow-reply:delay=6",), seconds=16, messages=2)
+    yield Scene(label="slow-reply", faults=("slow-reply:delay=6",), seconds=26, messages=3)
     yield Scene(label="slow-reply", faults=("slow-reply:delay=11",), seconds=26, messages=1)
     for bot in ("echo", "storyteller"):
         yield Scene(label="duplicate-delivery", faults=("duplicate-delivery",), seconds=9, messages=3, bot=bot)
         yield Scene(label="stuck-typing", faults=("stuck-typing",), seconds=16, messages=2, bot=bot)
     yield Scene(label="duplicate-delivery", policy="incident-before", seconds=9, messages=3)
     yield Scene(label="lost-reply", faults=("lost-reply",), seconds=20, messages=3)
-    yield Scene(label="lost-reply", faults=("lost-reply:share=0.5",), seconds=24, messages=6, seed=3)
+    yield Scene(label="lost-reply", faults=("lost-reply:share=0.7",), seconds=24, messages=8, seed=5)
     yield Scene(label="wrong-contract", faults=("invalid-json",), seconds=6, messages=1)
     yield Scene(label="wrong-contract", faults=("invalid-json:after=3",), seconds=8, policy="textbook")
     yield Scene(label="client-message-limit", faults=("big-frame:size=2000000",), seconds=6, messages=1)
@@ -156,7 +160,7 @@ def _scenes() -> Iterator[Scene]:
     for status in (429, 503):
         fault = f"overload:status={status},retry_after=2"
         yield Scene(label="rate-limited", faults=(fault,), seconds=8, looks=True)
-    yield Scene(label="health-method-mismatch", policy="incident-before", seconds=9, looks=True, messages=1, seed=9)
+    yield Scene(label="health-method-mismatch", policy="incident-before", seconds=9, looks=True, seed=9)
 
 
 # Playing them
