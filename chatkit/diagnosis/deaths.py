@@ -25,6 +25,8 @@ from chatkit.events import (
 
 EARLY, INSTANT, HOURS = 15.0, 1.0, 3600.0
 """Seconds: ages that are told apart in words."""
+EARLY_PING = 4.5
+"""Seconds after the opening from which on a ping is not early: the usual cure waits five."""
 ANSWERED = 0.3
 """Seconds after a ping that was answered from which on an end is not about it."""
 _PINGS = {"first-ping", "ping", "protocol-ping"}
@@ -61,6 +63,8 @@ def ending_value(facts: Facts, life: Life) -> str:
     ending = life.connection.ending
     assert ending is not None
     code = ending.close_code
+    if ending.first == "client" and ending.close_received is None and _lost(facts, life):
+        return "silence"  # what we did then was the consequence
     if code is not None and code != 1006:
         return _close_value(code)
     transport = ending.transport
@@ -108,7 +112,8 @@ def after(facts: Facts, life: Life) -> tuple[str, tuple[str, ...], float] | None
     last = int(ours[-1])
     gap = life.end - float(life.trace.at[last])
     action = _action(life, last)
-    if gap > ANSWERED and action in _PINGS and _answered(life, last, action):
+    late = float(life.trace.at[last]) - life.start >= EARLY_PING
+    if late and gap > ANSWERED and action in _PINGS and _answered(life, last, action):
         return "nothing", (), AFTERMATH  # it was dealt with, and life went on
     return action, life.ids([last]), gap
 
@@ -232,6 +237,11 @@ def _of_path(facts: Facts, life: Life) -> Iterator[Observation]:
         yield Observation(of="path", value="clean", finding="TCP had nothing to send again", events=())
     else:
         yield from _of_kernel(life)
+
+
+def _lost(facts: Facts, life: Life) -> bool:
+    """Whether what was sent was never acknowledged."""
+    return any(one.value == "unacknowledged" for one in _of_path(facts, life))
 
 
 def _of_kernel(life: Life) -> Iterator[Observation]:

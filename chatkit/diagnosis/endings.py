@@ -14,12 +14,10 @@ from chatkit.diagnosis.case import Case, Observation
 from chatkit.diagnosis.facts import Facts, Life, ended
 from chatkit.diagnosis.mute import Mute, mutes
 from chatkit.diagnosis.timers import of_timer, regular, timed
-from chatkit.events import FrameSent, HealthChecked, PingSent
+from chatkit.events import FrameSent, HealthChecked, HttpAnswered, PingSent
 
 TOGETHER = 0.5
 """Seconds within which endings are one event (rule of thumb 3 of the taxonomy)."""
-WINDOW = 4.5
-"""Seconds after the opening from which on a ping is not early: the usual cure waits five."""
 AT_EXPIRY = 2.5
 """Seconds around ``exp`` that count as at it: ``exp`` is in whole seconds, clocks may differ by one more."""
 MANY, YOUNG = 3, 60.0
@@ -82,7 +80,12 @@ def _case(facts: Facts, lives: tuple[Life, ...], crowds: dict[str, tuple[Life, .
     found = _agreeing(facts, found, lives)
     case.observations = tuple(found)
     found += [*_of_after(facts, case), *of_timer(facts, case), *_of_crowd(facts, case, crowds)]
-    found += [*_of_sequel(facts, case), *_of_expiry(facts, case), *_of_rival(facts, case), *_of_mute(case, silent)]
+    found += [
+        *_of_sequel(facts, case),
+        *_of_expiry(facts, case),
+        *_of_rival(facts, case),
+        *_of_mute(facts, case, silent),
+    ]
     found += [*_of_leaving(case), *_of_disagreement(facts, case)]
     case.observations = tuple(found)
     _judge_evidence(facts, case)
@@ -129,7 +132,7 @@ def _of_after(facts: Facts, case: Case) -> Iterator[Observation]:
     yield Observation(of="after", value=value, finding=f"it ended {gap:.1f} s after {what}{lives}", events=events)
     if value in ("first-ping", "protocol-ping"):
         soon = float(np.median([_offset(life, value) for life in case.lives]))
-        when = "at-once" if soon < 1.0 else "soon" if soon < WINDOW else "late"
+        when = "at-once" if soon < 1.0 else "soon" if soon < deaths.EARLY_PING else "late"
         yield Observation(
             of="pinged", value=when, finding=f"that ping came {soon:.1f} s after the opening", events=events
         )
@@ -333,7 +336,7 @@ def _of_leaving(case: Case) -> Iterator[Observation]:
         yield Observation(of="often", value="again", finding=words, events=events)
 
 
-def _of_mute(case: Case, silent: tuple[Mute, ...]) -> Iterator[Observation]:
+def _of_mute(facts: Facts, case: Case, silent: tuple[Mute, ...]) -> Iterator[Observation]:
     """It ended while, or soon after, the whole server was mute."""
     for one in silent:
         if all(one.begin < life.end < one.end + 5.0 for life in case.lives):
@@ -341,6 +344,14 @@ def _of_mute(case: Case, silent: tuple[Mute, ...]) -> Iterator[Observation]:
             words = f"{' and '.join(one.signs)} were mute together for {one.seconds:.1f} s around it"
             yield Observation(of="mute", value="yes", finding=words, events=one.events)
             return
+    waited = next((one for one in case.observations if one.of == "pong" and one.value == "ours-unanswered"), None)
+    if waited is not None:
+        since = facts.trace.at[facts.trace.index(waited.events[0])] if waited.events else case.lives[0].end
+        looks: list[HealthChecked | HttpAnswered] = [*facts.health, *facts.answers]
+        quick = [one for one in looks if since < one.at < case.lives[0].end and one.seconds < 1.0 and one.status]
+        if quick:
+            words = "health or API answered at once while that ping waited"
+            yield Observation(of="mute", value="no", finding=words, events=tuple(one.id for one in quick[:10]))
 
 
 def _of_disagreement(facts: Facts, case: Case) -> Iterator[Observation]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from msgspec import Struct
 
 from chatkit.diagnosis.facts import Facts, Life
-from chatkit.events import FrameReceived, HealthChecked, HttpAnswered, PingReceived, PingSent, PongReceived
+from chatkit.events import FrameReceived, HealthChecked, HttpAnswered, HttpFailed, PingReceived, PingSent, PongReceived
 
 LONG = 3.0
 """Seconds from which on an answer is late enough to be a sign."""
 EDGE = 0.5
 """Seconds at both ends of a mute time in which something may still come."""
+
+
+Look = HealthChecked | HttpAnswered | HttpFailed
 
 
 class Mute(Struct, frozen=True, kw_only=True):
@@ -35,12 +38,13 @@ class Mute(Struct, frozen=True, kw_only=True):
 
 def mutes(facts: Facts) -> tuple[Mute, ...]:
     """Times of at least ``LONG`` seconds in which two of health, API and sockets waited and nothing at all came."""
-    late = [one for one in (*facts.health, *facts.answers) if one.seconds >= LONG and one.status is not None]
+    looks: list[Look] = [*facts.health, *facts.answers, *facts.failures]
+    late = [one for one in looks if one.seconds >= LONG]
     found: list[Mute] = []
     for group in _together(late):
         begin, end = max(one.at - one.seconds for one in group), min(one.at for one in group)
-        if end - begin < LONG or _heard(facts, begin, end):
-            continue
+        if end - begin < LONG or _heard(facts, begin, end) or not any(map(_came, group)):
+            continue  # where nothing came in the end, it is not said that the server was there all the time
         waited = _waited(facts, begin, end)
         signs = {"health" if isinstance(one, HealthChecked) else "API" for one in group}
         signs |= {"sockets"} if waited else set()
@@ -50,9 +54,13 @@ def mutes(facts: Facts) -> tuple[Mute, ...]:
     return tuple(found)
 
 
-def _together(late: list[HealthChecked | HttpAnswered]) -> list[list[HealthChecked | HttpAnswered]]:
+def _came(one: Look) -> bool:
+    return not isinstance(one, HttpFailed) and one.status is not None
+
+
+def _together(late: list[Look]) -> list[list[Look]]:
     """Answers whose waiting overlaps."""
-    groups: list[list[HealthChecked | HttpAnswered]] = []
+    groups: list[list[Look]] = []
     for one in sorted(late, key=lambda one: one.at - one.seconds):
         if groups and one.at - one.seconds < min(other.at for other in groups[-1]) - LONG:
             groups[-1].append(one)
@@ -63,7 +71,8 @@ def _together(late: list[HealthChecked | HttpAnswered]) -> list[list[HealthCheck
 
 def _heard(facts: Facts, begin: float, end: float) -> bool:
     """Whether anything came from the server meanwhile."""
-    quick = any(begin + EDGE < one.at - one.seconds and one.at < end - EDGE for one in (*facts.health, *facts.answers))
+    looks: list[HealthChecked | HttpAnswered] = [*facts.health, *facts.answers]
+    quick = any(_came(one) and begin + EDGE < one.at - one.seconds and one.at < end - EDGE for one in looks)
     return quick or any(_said(life, begin + EDGE, end - EDGE) for life in facts.lives)
 
 
