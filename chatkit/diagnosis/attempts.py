@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from chatkit.diagnosis.case import Case, Observation
 from chatkit.diagnosis.facts import Facts, Life, answer_of, failure_of
@@ -75,7 +75,7 @@ def _case(facts: Facts, stage: str, status: int | None, lives: tuple[Life, ...])
     times = "" if len(lives) == 1 else f", {len(lives)} times"
     title = f"refused with HTTP {status}{times}" if status else f"failed at {stage}{times}"
     error = failed.error if failed is not None else ""
-    url = urlsplit(first.connection.url or "")
+    url = _url(first.connection.url or "")
     case = Case(
         kind="attempt",
         title=title,
@@ -110,6 +110,14 @@ def _case(facts: Facts, stage: str, status: int | None, lives: tuple[Life, ...])
         case.facts["waited_s"] = round(max((life.end - life.start for life in lives), default=0.0), 1)
     del answer
     return case
+
+
+def _url(text: str) -> SplitResult:
+    """In parts; empty where it is none."""
+    try:
+        return urlsplit(text)
+    except ValueError:
+        return urlsplit("")
 
 
 def _port(scheme: str, netloc: str) -> int | None:
