@@ -18,7 +18,7 @@ from chatkit.diagnosis import attempts, chat, endings
 from chatkit.diagnosis.case import Case, Observation
 from chatkit.diagnosis.facts import Facts, Life
 from chatkit.diagnosis.report import evidence_of, headline, lives_line, next_steps, ranked_cause, remarks, unknowns
-from chatkit.diagnosis.result import Diagnosis, Evidence, RankedCause, RuledOut
+from chatkit.diagnosis.result import Diagnosis, Evidence, RankedCause, Remark, RuledOut
 from chatkit.diagnosis.taxonomy import NONE, UNKNOWN, Cause, causes, observables
 from chatkit.trace import Trace
 
@@ -74,6 +74,7 @@ def diagnose(trace: Trace, *, baseline: Trace | None = None, health_method: str 
     """
     facts = Facts(trace)
     found = [*endings.cases(facts), *attempts.cases(facts), *chat.cases(facts, health_method)]
+    compared = _beside(trace, baseline, found) if baseline is not None else ()
     ranked = [(case, rank(case)) for case in found]
     ranked = _without_consequences(ranked)
     faults, doubts = [], []
@@ -87,21 +88,27 @@ def diagnose(trace: Trace, *, baseline: Trace | None = None, health_method: str 
             doubts.append((case, hypotheses))
     named = _merged([ranked_cause(facts, case, _top(case, hs)) for case, hs in faults])
     verdict = "fault" if named else "inconclusive" if doubts or not _anything(facts) else "no-fault"
-    extra: tuple[Any, ...] = ()
-    if baseline is not None:
-        from chatkit.diagnosis.comparison import compare
-
-        extra = compare(trace, baseline)
     return Diagnosis(
         verdict=verdict,  # type: ignore[arg-type]
         causes=named,
-        remarks=(*remarks(facts, [case for case, _ in ranked]), *extra),
+        remarks=(*remarks(facts, [case for case, _ in ranked]), *compared),
         ruled_out=_ruled_out(faults),
         unknown=unknowns(facts, named, doubts),
         headline=headline(facts, verdict, named, doubts),
         next_steps=next_steps(facts, named, doubts),
         lives=lives_line(facts),
     )
+
+
+def _beside(trace: Trace, baseline: Trace, found: list[Case]) -> tuple[Remark, ...]:
+    """Adds what is unlike the baseline to the cases of the connection that was compared; all of it as remarks."""
+    from chatkit.diagnosis.comparison import differences
+
+    unlike = differences(trace, baseline)
+    for case in found:
+        if case.kind in ("attempt", "life") and unlike.connection in case.connections:
+            case.observations += unlike.observations
+    return unlike.remarks
 
 
 def rank(case: Case) -> list[Hypothesis]:
