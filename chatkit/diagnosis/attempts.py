@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from chatkit.diagnosis.case import Case, Observation
 from chatkit.diagnosis.facts import Facts, Life, answer_of, failure_of
@@ -37,7 +37,7 @@ def cases(facts: Facts) -> Iterator[Case]:
     groups: dict[tuple[str, int | None], list[Life]] = {}
     for life in facts.lives:
         if life.connection.state == "refused":
-            groups.setdefault((stage_of(life), life.connection.status or _failed_status(life)), []).append(life)
+            groups.setdefault((stage_of(life), _status(life)), []).append(life)
     for (stage, status), lives in groups.items():
         yield _case(facts, stage, status, tuple(lives))
 
@@ -61,9 +61,11 @@ def stage_of(life: Life) -> str:
     return failed.stage if failed.stage in ("dns", "tls", "established") else "silent"
 
 
-def _failed_status(life: Life) -> int | None:
+def _status(life: Life) -> int | None:
+    """The status that refused it; 101 refuses nothing."""
     failed = failure_of(life)
-    return failed.status if failed is not None else None
+    status = life.connection.status or (failed.status if failed is not None else None)
+    return status if status not in (0, 101) else None
 
 
 def _case(facts: Facts, stage: str, status: int | None, lives: tuple[Life, ...]) -> Case:
@@ -73,7 +75,7 @@ def _case(facts: Facts, stage: str, status: int | None, lives: tuple[Life, ...])
     times = "" if len(lives) == 1 else f", {len(lives)} times"
     title = f"refused with HTTP {status}{times}" if status else f"failed at {stage}{times}"
     error = failed.error if failed is not None else ""
-    url = urlsplit(first.connection.url or "")
+    url = _url(first.connection.url or "")
     case = Case(
         kind="attempt",
         title=title,
@@ -108,6 +110,14 @@ def _case(facts: Facts, stage: str, status: int | None, lives: tuple[Life, ...])
         case.facts["waited_s"] = round(max((life.end - life.start for life in lives), default=0.0), 1)
     del answer
     return case
+
+
+def _url(text: str) -> SplitResult:
+    """In parts; empty where it is none."""
+    try:
+        return urlsplit(text)
+    except ValueError:
+        return urlsplit("")
 
 
 def _port(scheme: str, netloc: str) -> int | None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from chatkit.diagnosis.case import Case, Observation
 from chatkit.diagnosis.facts import Facts, Life, body_of, failure_of
+from chatkit.diagnosis.mute import mutes
 from chatkit.events import (
     BadMessageReceived,
     DeliveryChanged,
@@ -24,6 +25,8 @@ COPY_WITHIN = 15.0
 """Seconds within which the same text counts as another copy of one answer, where no id tells."""
 REPLY_WITHIN = 10.0
 """Seconds that a reply may take over the socket once HTTP has given it."""
+ENOUGH_TO_TELL = 16
+"""Answers from which on a lost share tells something about workers."""
 SLOW_ONCE, SLOW = 10.0, 5.0
 """Seconds: an answer that is called slow alone, and one among several like it."""
 STUCK_AFTER = 5.0
@@ -44,6 +47,7 @@ def cases(facts: Facts, health_method: str | None = None) -> Iterator[Case]:
     rules: tuple[Callable[[Facts], Case | None], ...] = (
         copies,
         replies,
+        mute,
         latency,
         typing,
         order,
@@ -143,18 +147,19 @@ def replies(facts: Facts) -> Case | None:
     came = [(life, event) for life, event, _ in _received(facts, facts.trace.header.types.reply)]
     last = float(facts.trace.at[-1]) if len(facts.trace) else 0.0
     taken: set[str] = set()
-    asked, lost, lives = 0, [], []
+    came_over: list[bool] = []
+    lost, lives = [], []
     for one in given:
         open_ = [
             life for life in facts.open_at(one.at - one.seconds + 1e-6) if life.end >= min(one.at + REPLY_WITHIN, last)
         ]
         if not open_ or last - one.at < 1.0:
             continue
-        asked += 1
         copy = next(
             (e for _, e in came if e.id not in taken and one.at - one.seconds - 1 <= e.at <= one.at + REPLY_WITHIN),
             None,
         )
+        came_over.append(copy is not None)
         if copy is not None:
             taken.add(copy.id)
         else:
@@ -162,14 +167,19 @@ def replies(facts: Facts) -> Case | None:
             lives += open_
     if not lost:
         return None
+    asked = len(came_over)
     share = len(lost) / asked
     value = "all-lost" if share == 1 else "share-lost"
     finding = f"{len(lost)} of {asked} answers that HTTP gave never came over the open socket"
     found = [Observation(of="replies", value=value, finding=finding, events=tuple(one.id for one in lost[:20]))]
-    workers = _workers(asked, share)
+    workers = _workers(came_over)
     if workers is not None:
-        words = f"the share that is lost is that of {workers} workers without a shared bus"
+        words = f"that is the share, or the rhythm, of {workers} workers without a shared bus"
         found.append(Observation(of="workers", value="split", finding=words))
+    elif share < 1:
+        value = "no" if asked >= ENOUGH_TO_TELL else "unclear"
+        words = "too few answers to tell a worker's share" if value == "unclear" else "the share is that of no workers"
+        found.append(Observation(of="workers", value=value, finding=words))
     unique = list(dict.fromkeys(lives))
     return _made(
         "replies",
@@ -183,17 +193,43 @@ def replies(facts: Facts) -> Case | None:
     )
 
 
-def _workers(asked: int, share: float) -> int | None:
-    """The number of workers whose share (k − 1)/k it is; needs enough answers to tell."""
-    if asked < 8:
+def _workers(came: list[bool]) -> int | None:
+    """The number k of workers: every k-th answer came, or many were lost at the share (k − 1)/k."""
+    n, got = len(came), sum(came)
+    for k in range(2, 9):
+        if n >= 2 * k + 1 and any(came == [(i - shift) % k == 0 for i in range(n)] for shift in range(k)):
+            return k
+    if n < ENOUGH_TO_TELL or not 0 < got < n:
         return None
-    tolerance = 1.5 * (share * (1 - share) / asked) ** 0.5
-    return next((k for k in range(2, 9) if share < 1 and abs(share - (k - 1) / k) <= min(tolerance, 0.12)), None)
+    share = 1 - got / n
+    return next((k for k in range(2, 9) if abs(share - (k - 1) / k) <= 0.06), None)
+
+
+def mute(facts: Facts) -> Case | None:
+    """The whole server stood still and came back."""
+    silent = mutes(facts)
+    if not silent:
+        return None
+    longest = max(silent, key=lambda one: one.seconds)
+    finding = f"{' and '.join(longest.signs)} were mute together for {longest.seconds:.1f} s, then answered"
+    finding += f" ({len(silent)} times like that)" if len(silent) > 1 else ""
+    events = tuple(id for one in silent[:5] for id in one.events)
+    found = [Observation(of="mute", value="yes", finding=finding, events=events)]
+    lives = [life for life in facts.lives if life.opened and any(one.covers(life.start, life.end) for one in silent)]
+    return _made("mute", "the server was mute", found, lives, mute_s=round(longest.seconds, 1))
 
 
 def latency(facts: Facts) -> Case | None:
     """Answers that take long while pings are answered."""
-    chats = [one for one in facts.answers if one.purpose == "chat" and one.status == 200]
+    silent = mutes(facts)
+    chats = [
+        one
+        for one in facts.answers
+        if one.purpose == "chat"
+        and one.status == 200
+        # What the whole server did not do, the bot behind it did not delay.
+        and not any(each.covers(one.at - one.seconds, one.at) for each in silent)
+    ]
     if not chats:
         return None
     took = [one.seconds for one in chats]

@@ -25,6 +25,11 @@ from chatkit.events import (
 
 EARLY, INSTANT, HOURS = 15.0, 1.0, 3600.0
 """Seconds: ages that are told apart in words."""
+EARLY_PING = 4.5
+"""Seconds after the opening from which on a ping is not early: the usual cure waits five."""
+ANSWERED = 0.3
+"""Seconds after a ping that was answered from which on an end is not about it."""
+_PINGS = {"first-ping", "ping", "protocol-ping"}
 PATIENCE = 1.0
 """Seconds after which a missing pong counts as missing."""
 BLOCKED = 4.0
@@ -43,6 +48,8 @@ _REASONS = (
     ("bot", r"\bbot\b|permission|forbidden|access denied"),
     ("too-big", r"too (big|large|long)|exceed|max(imum)? (message )?size|limit of \d+ bytes"),
     ("slow", r"slow|buffer (is )?full|backpressure|queue full|not reading"),
+    ("idle", r"\bidle|inactiv|no activity"),
+    ("lifetime", r"max(imum)?.?(age|life|duration|connection time)|lifetime|session (duration|time)"),
     ("restart", r"restart|shut.?ting? ?down|shutdown|deploy|reload|maintenance|drain|service restart|sigterm"),
     ("utf8", r"utf-?8|encoding|invalid (text|frame payload)"),
     ("protocol", r"protocol|reserved|mask|opcode|frame|compress|rsv"),
@@ -56,6 +63,8 @@ def ending_value(facts: Facts, life: Life) -> str:
     ending = life.connection.ending
     assert ending is not None
     code = ending.close_code
+    if ending.first == "client" and ending.close_received is None and _lost(facts, life):
+        return "silence"  # what we did then was the consequence
     if code is not None and code != 1006:
         return _close_value(code)
     transport = ending.transport
@@ -102,7 +111,22 @@ def after(facts: Facts, life: Life) -> tuple[str, tuple[str, ...], float] | None
         return "nothing", (), AFTERMATH
     last = int(ours[-1])
     gap = life.end - float(life.trace.at[last])
-    return _action(life, last), life.ids([last]), gap
+    action = _action(life, last)
+    late = float(life.trace.at[last]) - life.start >= EARLY_PING
+    if late and gap > ANSWERED and action in _PINGS and _answered(life, last, action):
+        return "nothing", (), AFTERMATH  # it was dealt with, and life went on
+    return action, life.ids([last]), gap
+
+
+def _answered(life: Life, place: int, action: str) -> bool:
+    pongs = life.of(PongReceived) if action == "protocol-ping" else life.app_pongs
+    return bool(len(pongs)) and float(life.trace.at[pongs[-1]]) >= float(life.trace.at[place])
+
+
+def acted(facts: Facts, life: Life) -> bool:
+    """Whether it ended right after something that we did."""
+    act = after(facts, life)
+    return act is not None and act[0] != "nothing"
 
 
 def _action(life: Life, last: int) -> str:
@@ -215,6 +239,11 @@ def _of_path(facts: Facts, life: Life) -> Iterator[Observation]:
         yield from _of_kernel(life)
 
 
+def _lost(facts: Facts, life: Life) -> bool:
+    """Whether what was sent was never acknowledged."""
+    return any(one.value == "unacknowledged" for one in _of_path(facts, life))
+
+
 def _of_kernel(life: Life) -> Iterator[Observation]:
     samples = life.all(TcpInfoSampled)
     if not samples:
@@ -282,13 +311,20 @@ def _of_sizes(facts: Facts, life: Life) -> Iterator[Observation]:
 
 
 def _of_compression(facts: Facts, life: Life) -> Iterator[Observation]:
-    if not facts.visible("compression") or deflate_parameters(life.connection.extensions) is None:
+    if not facts.visible("compression") or life.connection.opaque:
         return
+    if deflate_parameters(life.connection.extensions) is None:
+        if facts.visible("handshake") and life.connection.opened_at is not None:
+            yield Observation(of="compressed", value="no", finding="no compression was agreed on")
+        return
+    said = _ending(life).close_code in (1002, 1003, 1007)
     for kind, whose in ((FrameSent, "sent"), (FrameReceived, "received")):
         frames = life.of(kind, until=life.end)
         packed = [i for i in frames[-3:].tolist() if b'"compressed":true' in life.trace.rows[i]]
         before = [i for i in frames[:-3][:50].tolist() if b'"compressed":true' in life.trace.rows[i]]
-        if packed and not before and len(packed) == 1 and life.end - life.trace.at[packed[0]] <= AFTERMATH:
+        alone = len(packed) == 1 and not before and life.end - life.trace.at[packed[0]] <= AFTERMATH
+        # The very first message of a direction may be fatal for other reasons, unless the end itself speaks of frames.
+        if alone and (said or len(frames) > 1):
             words = f"the first compressed message {whose} was the last"
             yield Observation(of="compressed", value="first", finding=words, events=life.ids(packed))
             return
@@ -301,6 +337,8 @@ def _of_sleep(facts: Facts, life: Life) -> Iterator[Observation]:
     """Our own regular pings stopped long before the end, while the other side went on."""
     pings = life.app_pings if len(life.app_pings) >= 4 else life.of(PingSent)
     if len(pings) < 4:
+        if facts.live and max((one.lag for one in facts.lags), default=0.0) < BLOCKED:
+            yield Observation(of="sleep", value="no", finding="our own clock went on all the time")
         return
     at = life.trace.at[pings]
     usual = float(np.median(np.diff(at)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,18 +11,17 @@ import numpy as np
 from chatkit.diagnosis import deaths
 from chatkit.diagnosis.attempts import stage_of
 from chatkit.diagnosis.case import Case, Observation
-from chatkit.diagnosis.facts import ACTIVITY, Facts, Life
-from chatkit.diagnosis.limits import suspects
-from chatkit.events import FrameReceived, FrameSent, HealthChecked, HttpAnswered, HttpFailed, PingSent
+from chatkit.diagnosis.facts import Facts, Life, ended
+from chatkit.diagnosis.mute import Mute, mutes
+from chatkit.diagnosis.timers import of_timer, regular, timed
+from chatkit.events import FrameSent, HealthChecked, HttpAnswered, PingSent
 
 TOGETHER = 0.5
 """Seconds within which endings are one event (rule of thumb 3 of the taxonomy)."""
-SPREAD, SHARE = 0.3, 0.03
-"""Seconds, or share of itself, by which a timer may vary (rule of thumb 2)."""
-SHORTEST_TIMER = 1.5
-"""Seconds below which an age or a quiet time is no timer but a consequence."""
 AT_EXPIRY = 2.5
 """Seconds around ``exp`` that count as at it: ``exp`` is in whole seconds, clocks may differ by one more."""
+MANY, YOUNG = 3, 60.0
+"""Lives that our side ended, and their age in seconds, from which on it leaves again and again."""
 RIVAL = 2.0
 """Seconds before an end within which a new connection is a rival."""
 
@@ -29,17 +29,26 @@ RIVAL = 2.0
 def cases(facts: Facts) -> Iterator[Case]:
     """Ended lives, together where ending, actor, last action and crowd agree."""
     lives = [life for life in facts.lives if life.opened and life.connection.ending is not None]
-    crowds = _crowds(lives)
+    crowds, silent = _crowds(lives), mutes(facts)
     groups: dict[tuple[Any, ...], list[Life]] = {}
     for life in lives:
-        ending = life.connection.ending
-        assert ending is not None
-        act = deaths.after(facts, life)
-        doing = act[0] if act is not None else None
-        key = (deaths.ending_value(facts, life), deaths.actor(ending), doing, life.id in crowds)
-        groups.setdefault(key, []).append(life)
+        groups.setdefault((*_looks(facts, life), life.id in crowds), []).append(life)
     for group in groups.values():
-        yield _case(facts, tuple(group), crowds)
+        for part in [group] if regular(group) else _by_action(facts, group):
+            yield _case(facts, tuple(part), crowds, silent)
+
+
+def _by_action(facts: Facts, lives: list[Life]) -> list[list[Life]]:
+    """Apart where our last action before the end differs: an abort after it is about the action (rule of thumb 4)."""
+    groups: dict[str | None, list[Life]] = {}
+    for life in lives:
+        act = deaths.after(facts, life)
+        groups.setdefault(act[0] if act is not None else None, []).append(life)
+    silent = groups.get("nothing", [])
+    # Silent twins that die at odd times, and not fewer: then what the others had done is chance.
+    if len(silent) >= 2 and 2 * len(silent) >= len(lives) and not timed(silent):
+        return [lives]
+    return list(groups.values())
 
 
 def _crowds(lives: list[Life]) -> dict[str, tuple[Life, ...]]:
@@ -55,7 +64,7 @@ def _crowds(lives: list[Life]) -> dict[str, tuple[Life, ...]]:
     return found
 
 
-def _case(facts: Facts, lives: tuple[Life, ...], crowds: dict[str, tuple[Life, ...]]) -> Case:
+def _case(facts: Facts, lives: tuple[Life, ...], crowds: dict[str, tuple[Life, ...]], silent: tuple[Mute, ...]) -> Case:
     first = lives[0]
     ending = first.connection.ending
     assert ending is not None
@@ -69,9 +78,15 @@ def _case(facts: Facts, lives: tuple[Life, ...], crowds: dict[str, tuple[Life, .
     }
     found = list(deaths.of_end(facts, first))
     found = _agreeing(facts, found, lives)
-    found += [*_of_after(facts, case), *_of_timer(facts, case), *_of_crowd(facts, case, crowds)]
-    found += [*_of_sequel(facts, case), *_of_expiry(facts, case), *_of_rival(facts, case), *_of_mute(facts, case)]
-    found += _of_disagreement(facts, case)
+    case.observations = tuple(found)
+    found += [*_of_after(facts, case), *of_timer(facts, case), *_of_crowd(facts, case, crowds)]
+    found += [
+        *_of_sequel(facts, case),
+        *_of_expiry(facts, case),
+        *_of_rival(facts, case),
+        *_of_mute(facts, case, silent),
+    ]
+    found += [*_of_leaving(case), *_of_disagreement(facts, case)]
     case.observations = tuple(found)
     _judge_evidence(facts, case)
     return case
@@ -104,17 +119,23 @@ def _of_after(facts: Facts, case: Case) -> Iterator[Observation]:
     acts = [(life, act) for life in case.lives if (act := deaths.after(facts, life)) is not None]
     if not acts:
         return
-    value = acts[0][1][0]
-    events = tuple(id for _, act in acts[:20] for id in act[1])
-    gap = float(np.median([act[2] for _, act in acts]))
+    value, often = Counter(act[0] for _, act in acts).most_common(1)[0]
+    events = tuple(id for _, act in acts[:20] if act[0] == value for id in act[1])
+    gap = float(np.median([act[2] for _, act in acts if act[0] == value]))
     case.facts |= {"trigger": value, "after_s": round(gap, 2)}
     if value == "nothing":
         yield Observation(of="after", value=value, finding="we had done nothing within the second before")
         return
     words = {"first-ping": "our first ping", "ping": "our ping", "protocol-ping": "our ping (RFC 6455)"}
     what = words.get(value, f"our {value.replace('-', ' ')}{' message' if value == 'typing' else ''}")
-    often = f" in {len(acts)} of {len(acts)} lives" if len(acts) > 1 else ""
-    yield Observation(of="after", value=value, finding=f"it ended {gap:.1f} s after {what}{often}", events=events)
+    lives = f" in {often} of {len(acts)} lives" if len(acts) > 1 else ""
+    yield Observation(of="after", value=value, finding=f"it ended {gap:.1f} s after {what}{lives}", events=events)
+    if value in ("first-ping", "protocol-ping"):
+        soon = float(np.median([_offset(life, value) for life in case.lives]))
+        when = "at-once" if soon < 1.0 else "soon" if soon < deaths.EARLY_PING else "late"
+        yield Observation(
+            of="pinged", value=when, finding=f"that ping came {soon:.1f} s after the opening", events=events
+        )
     yield from _of_twins(facts, case, value, gap)
 
 
@@ -134,7 +155,13 @@ def _of_twins(facts: Facts, case: Case, value: str, gap: float) -> Iterator[Obse
     if value in ("first-ping", "protocol-ping"):
         _bracket(case, survived)
         survived = [life for life in survived if _offset(life, value) <= case.facts.get("window_min_s", 0.0)]
-    if silent:
+    how = (case.value("ending"), case.value("by"))
+    twins = [one for one in others if ended(one) and not deaths.acted(facts, one) and _looks(facts, one) == how]
+    if twins:
+        words = f"{len(twins)} connections ended in the same way though they had done nothing"
+        events = tuple(id for one in twins[:10] if one.connection.ending for id in one.connection.ending.events[:1])
+        yield Observation(of="repeat", value="twin-died", finding=words, events=events)
+    elif silent:
         words = f"without it a connection lived for {silent[0].end - silent[0].start:.0f} s"
         yield Observation(of="repeat", value="twin-lived", finding=words, events=())
     elif survived:
@@ -145,6 +172,12 @@ def _of_twins(facts: Facts, case: Case, value: str, gap: float) -> Iterator[Obse
         )
     else:
         yield Observation(of="repeat", value="once", finding="it was seen once")
+
+
+def _looks(facts: Facts, life: Life) -> tuple[str, str | None]:
+    ending = life.connection.ending
+    assert ending is not None
+    return deaths.ending_value(facts, life), deaths.actor(ending)
 
 
 def _actions(life: Life, value: str) -> Any:
@@ -172,111 +205,6 @@ def _bracket(case: Case, survived: list[Life]) -> None:
         case.facts["window_max_s"] = round(high, 2)
     case.facts["window_s"] = round((low + high) / 2 if high is not None else low, 2)
     case.facts["ping"] = "protocol" if value == "protocol-ping" else "application"
-
-
-# Timers
-
-
-def steady(values: list[float]) -> bool:
-    """Whether these seconds could be one timer."""
-    middle = float(np.median(values))
-    return max(values) - min(values) <= max(SPREAD, SHARE * middle)
-
-
-def _of_timer(facts: Facts, case: Case) -> Iterator[Observation]:
-    """Constant age, constant quiet, both, or neither; a known limit where there is one life only."""
-    if not facts.visible("timing"):
-        return
-    ages = [life.age for life in case.lives if life.age is not None]
-    idles = {kind: [q for life in case.lives if (q := life.idle(kind)) is not None] for kind in ACTIVITY}
-    if len(ages) < len(case.lives) or not ages or max(ages) < SHORTEST_TIMER:
-        return
-    events = tuple(id for life in case.lives[:20] if life.connection.ending for id in life.connection.ending.events)
-    case.facts["ages"] = [round(age, 3) for age in ages]
-    case.facts["age_s"] = _measured(ages)
-    if facts.visible("frames"):
-        quiet = idles["any"]
-        case.facts["timeout_s"], case.facts["counts"] = _measured(quiet), "any"
-    else:
-        quiet = []
-    if len(ages) >= 2:
-        yield from _of_many(facts, case, ages, idles, events)
-    else:
-        yield _of_one(case, ages[0], quiet[0] if quiet else None, events)
-    if len(ages) >= 3:
-        case.facts["mean_s"] = round(float(np.mean(ages)), 1)
-
-
-def _measured(values: list[float]) -> float:
-    return round(float(np.median(values)), 3)
-
-
-def _of_many(
-    facts: Facts, case: Case, ages: list[float], idles: dict[str, list[float]], events: tuple[str, ...]
-) -> Iterator[Observation]:
-    age = steady(ages)
-    kinds = [
-        kind
-        for kind, values in idles.items()
-        if len(values) == len(ages)
-        and steady(values)
-        and min(values) >= SHORTEST_TIMER
-        and facts.visible("frames")
-        # Nothing of that kind happened at all while other things did: that quiet is the age by another name.
-        and (kind == "any" or max(a - q for a, q in zip(ages, values, strict=True)) > SHORTEST_TIMER / 3)
-    ]
-    apart = [
-        kind for kind in kinds if max(a - q for a, q in zip(ages, idles[kind], strict=True)) > max(1.0, 0.1 * max(ages))
-    ]
-    if kinds:
-        kind = (apart or kinds)[0]
-        case.facts["counts"], case.facts["timeout_s"] = kind, _measured(idles[kind])
-    if age and kinds:
-        value = _by_limit(case, _measured(ages), case.facts["timeout_s"]) or "either"
-        words = f"all lived {_measured(ages):.1f} s and were quiet for the last {case.facts['timeout_s']:.1f} s"
-    elif age:
-        value, words = "age", f"all ended at an age of {_measured(ages):.1f} s ({len(ages)} lives)"
-    elif kinds:
-        value = "idle"
-        words = f"all ended {case.facts['timeout_s']:.1f} s after the last activity ({case.facts['counts']})"
-        words += f", at ages from {min(ages):.1f} to {max(ages):.1f} s"
-    else:
-        value, words = "irregular", f"neither ages ({min(ages):.1f} to {max(ages):.1f} s) nor quiet times agree"
-        starts = [life.end for life in case.lives]
-        if len(starts) >= 3 and steady(np.diff(sorted(starts)).tolist()) and min(np.diff(sorted(starts))) > 5:
-            value, words = "clock", f"they ended every {float(np.median(np.diff(sorted(starts)))):.0f} s by the clock"
-            case.facts["period_s"] = round(float(np.median(np.diff(sorted(starts)))), 1)
-    yield Observation(of="timer", value=value, finding=words, events=events)
-
-
-def _by_limit(case: Case, age: float, quiet: float | None) -> str | None:
-    """Which of the two is a limit that is known to be someone's."""
-    ending = case.lives[0].connection.ending
-    assert ending is not None
-    how = _how(ending.close_code, ending.transport.how if ending.transport is not None else None)
-    by_idle = quiet is not None and quiet >= SHORTEST_TIMER and bool(suspects("idle", quiet, error=0.5, ending=how))
-    by_age = bool(suspects("age", age, error=0.5, ending=how))
-    if by_idle and by_age:
-        return "known-either"
-    return "known-idle" if by_idle else "known-age" if by_age else None
-
-
-def _of_one(case: Case, age: float, quiet: float | None, events: tuple[str, ...]) -> Observation:
-    """One life tells a timer only by a limit that is known to be someone's."""
-    value = _by_limit(case, age, quiet) or "single"
-    words = {
-        "known-either": f"{age:.1f} s of life and {quiet or 0:.1f} s of quiet are both known limits",
-        "known-idle": f"it ended after {quiet or 0:.1f} s without activity, a known idle time-out",
-        "known-age": f"it ended at an age of {age:.1f} s, a known limit",
-        "single": "one life alone tells no timer",
-    }
-    return Observation(of="timer", value=value, finding=words[value], events=events)
-
-
-def _how(code: int | None, transport: str | None) -> str | None:
-    if code is not None and code != 1006:
-        return f"close:{code}"
-    return {"timeout": "silence"}.get(transport or "", transport)
 
 
 # Crowds and sequels
@@ -385,7 +313,7 @@ def _of_rival(facts: Facts, case: Case) -> Iterator[Observation]:
             and one.start > life.start
             and (one.connection.url or "").partition("?")[0] == place
         ]
-    if len(hits) >= len(case.lives):
+    if len(hits) >= len(case.lives) and not any(_leaves(life) for life in case.lives):
         words = "another connection to the same place had opened just before" + (
             f" ({len(hits)} times)" if len(hits) > 1 else ""
         )
@@ -393,23 +321,37 @@ def _of_rival(facts: Facts, case: Case) -> Iterator[Observation]:
         yield Observation(of="rival", value="yes", finding=words, events=events)
 
 
-def _of_mute(facts: Facts, case: Case) -> Iterator[Observation]:
-    """Health, API and sockets silent at once: requests that took long while this connection heard nothing."""
-    looks: list[HealthChecked | HttpAnswered | HttpFailed] = [*facts.health, *facts.answers, *facts.failures]
-    slow = [one for one in looks if one.seconds >= 3.0]
-    for life in case.lives:
-        came = life.of(FrameReceived, until=life.end)
-        last = float(life.trace.at[came[-1]]) if len(came) else life.start
-        hits = [
-            one
-            for one in slow
-            if one.at - one.seconds < life.end and one.at > last + 1 and one.at - one.seconds > last - 5
-        ]
-        if hits and life.end - last > 3.0:
-            case.facts["mute_s"] = round(max(one.seconds for one in hits), 1)
-            words = f"health or API were mute for {case.facts['mute_s']} s while the socket was silent too"
-            yield Observation(of="mute", value="yes", finding=words, events=tuple(one.id for one in hits[:10]))
+def _leaves(life: Life) -> bool:
+    """Whether our side ended it."""
+    ending = life.connection.ending
+    return ending is not None and deaths.actor(ending) == "client"
+
+
+def _of_leaving(case: Case) -> Iterator[Observation]:
+    """Our side left again and again, each time soon: as a page does that navigates by mistake."""
+    ages = [life.age for life in case.lives if life.age is not None and _leaves(life)]
+    if len(ages) >= MANY and len(ages) == len(case.lives) and float(np.median(ages)) < YOUNG:
+        events = tuple(id for life in case.lives[:20] if life.connection.ending for id in life.connection.ending.events)
+        words = f"our side left {len(ages)} times, after {float(np.median(ages)):.1f} s in the median"
+        yield Observation(of="often", value="again", finding=words, events=events)
+
+
+def _of_mute(facts: Facts, case: Case, silent: tuple[Mute, ...]) -> Iterator[Observation]:
+    """It ended while, or soon after, the whole server was mute."""
+    for one in silent:
+        if all(one.begin < life.end < one.end + 5.0 for life in case.lives):
+            case.facts["mute_s"] = round(one.seconds, 1)
+            words = f"{' and '.join(one.signs)} were mute together for {one.seconds:.1f} s around it"
+            yield Observation(of="mute", value="yes", finding=words, events=one.events)
             return
+    waited = next((one for one in case.observations if one.of == "pong" and one.value == "ours-unanswered"), None)
+    if waited is not None:
+        since = facts.trace.at[facts.trace.index(waited.events[0])] if waited.events else case.lives[0].end
+        looks: list[HealthChecked | HttpAnswered] = [*facts.health, *facts.answers]
+        quick = [one for one in looks if since < one.at < case.lives[0].end and one.seconds < 1.0 and one.status]
+        if quick:
+            words = "health or API answered at once while that ping waited"
+            yield Observation(of="mute", value="no", finding=words, events=tuple(one.id for one in quick[:10]))
 
 
 def _of_disagreement(facts: Facts, case: Case) -> Iterator[Observation]:

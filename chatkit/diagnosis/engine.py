@@ -18,7 +18,7 @@ from chatkit.diagnosis import attempts, chat, endings
 from chatkit.diagnosis.case import Case, Observation
 from chatkit.diagnosis.facts import Facts, Life
 from chatkit.diagnosis.report import evidence_of, headline, lives_line, next_steps, ranked_cause, remarks, unknowns
-from chatkit.diagnosis.result import Diagnosis, Evidence, RankedCause, RuledOut
+from chatkit.diagnosis.result import Diagnosis, Evidence, RankedCause, Remark, RuledOut
 from chatkit.diagnosis.taxonomy import NONE, UNKNOWN, Cause, causes, observables
 from chatkit.trace import Trace
 
@@ -26,7 +26,7 @@ TEMPER = 0.85
 """Exponent on each likelihood ratio: observations of one case are not independent."""
 ENOUGH = 0.5
 """Probability from which on a cause is named."""
-PRIOR_UNKNOWN, PRIOR_NONE = 0.02, 0.25
+PRIOR_UNKNOWN, PRIOR_NONE = 0.01, 0.25
 MOST_SURE = 0.99
 """No recording proves more than that."""
 
@@ -41,13 +41,15 @@ NORMAL: dict[str, dict[str, float]] = {
     "reason": {"none": 0.6, "goodbye": 0.35, "other": 0.045, "*": 0.0005},
     "pong": {"answered": 0.98, "*": 0.01},
     "after": {"nothing": 0.8, "message": 0.08, "ping": 0.05, "typing": 0.03, "protocol-ping": 0.02, "*": 0.005},
-    "hello": {"yes": 0.98, "never": 0.02},
+    "hello": {"yes": 0.996, "never": 0.004},
+    "often": {"again": 0.02, "no": 0.98},
     "path": {"clean": 0.9, "repeated": 0.09, "unacknowledged": 0.01},
     "lag": {"fine": 0.99, "blocked": 0.01},
     "rival": {"no": 0.9, "yes": 0.1},
 }  # fmt: skip
 """A clean life: what it makes visible."""
-_LIFE_KINDS = ("life", "attempt")
+SERVER_LEAVES = 0.1
+"""How much less normal 1001 is when the server says it: it goes away, and the client stays."""
 
 
 class Hypothesis(Struct, frozen=True):
@@ -72,6 +74,7 @@ def diagnose(trace: Trace, *, baseline: Trace | None = None, health_method: str 
     """
     facts = Facts(trace)
     found = [*endings.cases(facts), *attempts.cases(facts), *chat.cases(facts, health_method)]
+    compared = _beside(trace, baseline, found) if baseline is not None else ()
     ranked = [(case, rank(case)) for case in found]
     ranked = _without_consequences(ranked)
     faults, doubts = [], []
@@ -85,21 +88,27 @@ def diagnose(trace: Trace, *, baseline: Trace | None = None, health_method: str 
             doubts.append((case, hypotheses))
     named = _merged([ranked_cause(facts, case, _top(case, hs)) for case, hs in faults])
     verdict = "fault" if named else "inconclusive" if doubts or not _anything(facts) else "no-fault"
-    extra: tuple[Any, ...] = ()
-    if baseline is not None:
-        from chatkit.diagnosis.comparison import compare
-
-        extra = compare(trace, baseline)
     return Diagnosis(
         verdict=verdict,  # type: ignore[arg-type]
         causes=named,
-        remarks=(*remarks(facts, [case for case, _ in ranked]), *extra),
+        remarks=(*remarks(facts, [case for case, _ in ranked]), *compared),
         ruled_out=_ruled_out(faults),
         unknown=unknowns(facts, named, doubts),
         headline=headline(facts, verdict, named, doubts),
         next_steps=next_steps(facts, named, doubts),
         lives=lives_line(facts),
     )
+
+
+def _beside(trace: Trace, baseline: Trace, found: list[Case]) -> tuple[Remark, ...]:
+    """Adds what is unlike the baseline to the cases of the connection that was compared; all of it as remarks."""
+    from chatkit.diagnosis.comparison import differences
+
+    unlike = differences(trace, baseline)
+    for case in found:
+        if case.kind in ("attempt", "life") and unlike.connection in case.connections:
+            case.observations += unlike.observations
+    return unlike.remarks
 
 
 def rank(case: Case) -> list[Hypothesis]:
@@ -109,6 +118,8 @@ def rank(case: Case) -> list[Hypothesis]:
     scores[UNKNOWN] = math.log(PRIOR_UNKNOWN)
     if case.kind == "life":
         scores[NONE] = math.log(PRIOR_NONE) + sum(_normal(one) for one in case.observations)
+        if case.value("by") == "server" and case.value("ending") == "close-1001":
+            scores[NONE] += math.log(SERVER_LEAVES)
     peak = max(scores.values())
     total = sum(math.exp(score - peak) for score in scores.values())
     found = [Hypothesis(id, min(MOST_SURE, math.exp(score - peak) / total)) for id, score in scores.items()]

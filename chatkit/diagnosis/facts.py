@@ -56,6 +56,8 @@ _OUTBOUND = (FrameSent, PingSent, PongSent, OpaqueSent)
 _DATA = (FrameReceived, FrameSent)
 _LOOKED_AT = 2000
 """Frames at the beginning and at the end of a life whose type is looked at."""
+_FAREWELL, _ALERT = 0.5, 64
+"""Seconds before the end within which so few unreadable bytes are TLS's own goodbye (RFC 8446, section 6.1)."""
 ACTIVITY = ("any", "inbound", "outbound", "data-frames", "app-ping", "protocol-ping")
 """Kinds of activity that an idle time-out may count, seen from the client."""
 
@@ -151,6 +153,11 @@ class Life:
 
     def last_activity(self, what: str) -> float | None:
         """The last moment before the end at which something of that kind happened; ``None`` for never."""
+        found = self.activity(what)
+        return float(self.trace.at[found[-1]]) if len(found) else None
+
+    def activity(self, what: str) -> NDArray[np.int64]:
+        """Positions of what happened of that kind before the end, without what belongs to the end itself."""
         match what:
             case "any":
                 found = self.of(*_INBOUND, *_OUTBOUND, until=self.end)
@@ -164,8 +171,16 @@ class Life:
                 found = self.app_pings
             case _:
                 found = self.of(PingSent, PingReceived, until=self.end)
-        found = found[self.trace.at[found] <= self.end - 1e-4] if len(found) else found
-        return float(self.trace.at[found[-1]]) if len(found) else None
+        at = self.trace.at[found]
+        mine = at <= self.end - 1e-4
+        if self.connection.opaque:
+            mine &= (at < self.end - _FAREWELL) | (self.trace.size[found] > _ALERT)
+        return found[mine]
+
+    def longest_quiet(self, what: str) -> float:
+        """Seconds of the longest quiet of that kind that it survived."""
+        at = self.trace.at[self.activity(what)]
+        return float(np.diff(at, prepend=min(self.start, at[0])).max()) if len(at) else 0.0
 
     def idle(self, what: str) -> float | None:
         """Seconds of quiet of that kind before the end: since the opening where there was none of it."""

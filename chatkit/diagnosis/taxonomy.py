@@ -20,7 +20,7 @@ from chatkit.diagnosis.result import Fix
 PRIORS = {"+++": 0.05, "++": 0.02, "+": 0.005}
 """Weights in an incident queue."""
 OTHERWISE = 0.01
-"""Probability of a value that a cause does not name, though it says something about the observation."""
+"""Of ``Observable.otherwise``, where the table does not say."""
 UNKNOWN, NONE = "unknown", "none"
 
 
@@ -32,6 +32,8 @@ class Observable(Struct, frozen=True, kw_only=True):
     """The question it answers."""
     rates: dict[str, float]
     """How often each value is seen in general; ``*`` for any other."""
+    otherwise: float = OTHERWISE
+    """Probability of a value that a cause does not name, though it says something about the observation."""
 
     def rate(self, value: str) -> float:
         """General probability of a value."""
@@ -73,7 +75,7 @@ class Cause(Struct, frozen=True, kw_only=True):
         table = self.seen.get(observable.id)
         if table is None:
             return observable.rate(value)
-        return table.get(value, table.get("*", OTHERWISE))
+        return table.get(value, table.get("*", observable.otherwise))
 
 
 @cache

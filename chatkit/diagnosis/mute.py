@@ -1,0 +1,92 @@
+"""Times in which a whole server was mute: health, API and sockets silent together, then all of them back."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from chatkit.diagnosis.facts import Facts, Life
+from chatkit.events import FrameReceived, HealthChecked, HttpAnswered, HttpFailed, PingReceived, PingSent, PongReceived
+
+LONG = 3.0
+"""Seconds from which on an answer is late enough to be a sign."""
+EDGE = 0.5
+"""Seconds at both ends of a mute time in which something may still come."""
+
+
+Look = HealthChecked | HttpAnswered | HttpFailed
+
+
+class Mute(Struct, frozen=True, kw_only=True):
+    """One such time."""
+
+    begin: float
+    end: float
+    events: tuple[str, ...]
+    """Answers that came late, and pings that waited."""
+    signs: tuple[str, ...]
+    """Which of health, API and sockets were seen to wait."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasted, as far as it was seen."""
+        return self.end - self.begin
+
+    def covers(self, begin: float, end: float) -> bool:
+        """Whether that time lies, at least in part, within it."""
+        return begin < self.end and end > self.begin
+
+
+def mutes(facts: Facts) -> tuple[Mute, ...]:
+    """Times of at least ``LONG`` seconds in which two of health, API and sockets waited and nothing at all came."""
+    looks: list[Look] = [*facts.health, *facts.answers, *facts.failures]
+    late = [one for one in looks if one.seconds >= LONG]
+    found: list[Mute] = []
+    for group in _together(late):
+        begin, end = max(one.at - one.seconds for one in group), min(one.at for one in group)
+        if end - begin < LONG or _heard(facts, begin, end) or not any(map(_came, group)):
+            continue  # where nothing came in the end, it is not said that the server was there all the time
+        waited = _waited(facts, begin, end)
+        signs = {"health" if isinstance(one, HealthChecked) else "API" for one in group}
+        signs |= {"sockets"} if waited else set()
+        if len(signs) >= 2:
+            events = (*(one.id for one in group), *waited)
+            found.append(Mute(begin=begin, end=end, events=events[:20], signs=tuple(sorted(signs))))
+    return tuple(found)
+
+
+def _came(one: Look) -> bool:
+    return not isinstance(one, HttpFailed) and one.status is not None
+
+
+def _together(late: list[Look]) -> list[list[Look]]:
+    """Answers whose waiting overlaps."""
+    groups: list[list[Look]] = []
+    for one in sorted(late, key=lambda one: one.at - one.seconds):
+        if groups and one.at - one.seconds < min(other.at for other in groups[-1]) - LONG:
+            groups[-1].append(one)
+        else:
+            groups.append([one])
+    return groups
+
+
+def _heard(facts: Facts, begin: float, end: float) -> bool:
+    """Whether anything came from the server meanwhile."""
+    looks: list[HealthChecked | HttpAnswered] = [*facts.health, *facts.answers]
+    quick = any(_came(one) and begin + EDGE < one.at - one.seconds and one.at < end - EDGE for one in looks)
+    return quick or any(_said(life, begin + EDGE, end - EDGE) for life in facts.lives)
+
+
+def _said(life: Life, since: float, until: float) -> bool:
+    at = life.trace.at[life.of(FrameReceived, PongReceived, PingReceived)]
+    return bool(((at > since) & (at < until)).any())
+
+
+def _waited(facts: Facts, begin: float, end: float) -> tuple[str, ...]:
+    """Our pings of that time: none was answered before its end, or something would have come."""
+    asked = [_pings(life, begin, end) for life in facts.lives]
+    return tuple(id for ids in asked for id in ids)
+
+
+def _pings(life: Life, begin: float, end: float) -> tuple[str, ...]:
+    places = [*life.app_pings.tolist(), *life.of(PingSent).tolist()]
+    return life.ids([i for i in places if begin - 1e-3 <= life.trace.at[i] < end - LONG / 2])
