@@ -11,6 +11,7 @@ import base64
 import hashlib
 import html
 import json
+import re
 import zlib
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -93,7 +94,7 @@ def report(
     """
     script, style = _script(), _style()
     policy = f"default-src 'none'; script-src {_digest(script)}; style-src {_digest(style)}; base-uri 'none'"
-    name = say(title or trace.origin.target or trace.origin.file or "recording", 160)
+    name = say(title or trace.origin.target or _base(trace.origin.file) or "recording", 160)
     shown = [card(diagnosis, trace, style=False), _timeline(trace, diagnosis), _connections(trace)]
     shown += [_panel(say(one.title, 80), one.html) for one in sections]
     shown += [_inputs(trace, inputs), _panel("Secrets", f"<p>{_e(REDACTION)}</p>"), _ticket(diagnosis, trace)]
@@ -255,9 +256,9 @@ def _inputs(trace: Trace, inputs: Sequence[Input]) -> str:
     views = trace.header.vantages
     if views or not inputs:
         found = [(one.origin, one.not_visible) for one in views or [trace.header]]
-        told = [(one.file or one.target or one.kind, one.format or one.kind, unseen) for one, unseen in found]
+        told = [(_base(one.file) or one.target or one.kind, one.format or one.kind, unseen) for one, unseen in found]
     else:
-        told = [(one.file, one.format, one.not_visible) for one in inputs]
+        told = [(_base(one.file), one.format, one.not_visible) for one in inputs]
     rows = ""
     for n, (source, form, unseen) in enumerate(told):
         words = "; ".join(wording.hidden_words(unseen)) or "everything that chatkit looks at is visible"
@@ -272,6 +273,11 @@ def _inputs(trace: Trace, inputs: Sequence[Input]) -> str:
     titles = "".join(f"<th>{title}</th>" for title in head)
     notes = "".join(f"<p class='ckr-note'>Note: {_e(say(note, 300))}</p>" for note in trace.warnings[:20])
     return _panel("Inputs", _table(titles, rows) + notes)
+
+
+def _base(file: str | None) -> str:
+    """A file's name without its folders, which are nobody's business but its owner's."""
+    return re.split(r"[/\\]", file or "")[-1]
 
 
 def _clock(offset: float, error: float | None) -> str:

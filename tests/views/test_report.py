@@ -105,7 +105,7 @@ def test_every_kind_of_event_and_hostile_texts() -> None:
 
 def test_inputs_say_what_they_cannot_show() -> None:
     """Each vantage point with its clock."""
-    origin = Origin(kind="file", format="har", file="a.har")
+    origin = Origin(kind="file", format="har", file="/home/ada/a.har")
     views = (
         Vantage(name="a", origin=origin, not_visible=("pings",)),
         Vantage(name="b", origin=Origin(kind="file", format="pcap", file="b.pcap"), offset=-1.5, offset_error=0.004),
@@ -116,6 +116,8 @@ def test_inputs_say_what_they_cannot_show() -> None:
     assert "-1.500 s, ± 0.004 s" in page
     assert "+0.000 s, nothing ties it to the others" in page
     assert "<td>a</td>" in page
+    assert "<td>a.har</td>" in page
+    assert "/home" not in page[page.index("<main>") : page.index('<script type="module">')]
 
 
 def test_more_sections_stand_between() -> None:
