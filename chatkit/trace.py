@@ -7,6 +7,7 @@ columns and their rows, not a million objects.
 
 from __future__ import annotations
 
+import itertools
 import re
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -234,6 +235,14 @@ class Trace:
         for i in np.flatnonzero(np.isin(self.kind, _FRAMES)).tolist():
             found[i] = message_type(self.rows[i])
         return found
+
+    def find(self, needle: bytes, most: int) -> list[int]:
+        """Positions of the first ``most`` events whose row holds these bytes, in order; nothing is decoded."""
+        search = getattr(self.rows, "find", None)
+        if search is not None:
+            return list(search(needle, most))
+        hits = (i for i, row in enumerate(self.rows) if needle in row)
+        return list(itertools.islice(hits, most))
 
     def select(
         self,

@@ -312,3 +312,10 @@ def test_selecting_is_filtering(facts: list[tuple[object, float, str | None]], s
     assert list(trace.select(since=since)) == [event for event in made if event.at >= since]
     assert list(trace.select(connection=connection)) == [event for event in made if event.connection == connection]
     assert [c.id for c in trace.connections] == list(dict.fromkeys(e.connection for e in made if e.connection))
+
+
+def test_rows_are_found_by_what_they_hold() -> None:
+    """Positions in order, no more than asked for."""
+    trace = Trace.of([Noted(id=str(n), at=float(n), text="yes" if n % 2 else "no") for n in range(10)], header())
+    assert trace.find(b'"yes"', 3) == [1, 3, 5]
+    assert trace.find(b'"perhaps"', 3) == []

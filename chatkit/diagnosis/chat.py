@@ -11,6 +11,7 @@ from chatkit.diagnosis.case import Case, Observation
 from chatkit.diagnosis.facts import Facts, Life, body_of, failure_of
 from chatkit.diagnosis.mute import mutes
 from chatkit.events import (
+    KIND_CODE,
     BadMessageReceived,
     DeliveryChanged,
     DuplicateSuppressed,
@@ -36,8 +37,12 @@ STORM_ATTEMPTS, STORM_PAUSE = 5, 1.0
 SEEN_TO_USE = 2
 """Looks with HEAD from which on the monitor is seen to use it."""
 NO_HEAD = {404, 405, 501}
-MOST_PARSED = 20_000
+MOST_PARSED = 5_000
 """Messages whose JSON is read."""
+
+MOST_READ = 5_000
+"""Messages that are looked at one by one for what is no JSON."""
+_FRAME_RECEIVED = KIND_CODE[FrameReceived]
 
 FIELDS = Fields()
 
@@ -66,21 +71,16 @@ def _made(kind: str, title: str, observations: list[Observation], lives: list[Li
 
 
 def _received(facts: Facts, kind: str) -> Iterator[tuple[Life, FrameReceived, dict[str, object]]]:
-    """Messages of a type that the server sent, with their JSON."""
-    left = MOST_PARSED
-    wanted = b'\\"' + kind.encode() + b'\\"'
-    for life in facts.lives:
-        for i in life.of(FrameReceived).tolist():
-            if wanted not in facts.trace.rows[i][:4096]:
-                continue
-            event = facts.trace[i]
-            assert isinstance(event, FrameReceived)
-            body = body_of(event.text)
-            if isinstance(body, dict) and body.get("type") == kind:
-                left -= 1
-                if left < 0:
-                    return
-                yield life, event, body
+    """Messages of a type that the server sent, with their JSON, in the order of time; of many the first."""
+    for place in facts.trace.find(b'\\"' + kind.encode() + b'\\"', MOST_PARSED):
+        life = facts.life_at(place)
+        if life is None or facts.trace.kind[place] != _FRAME_RECEIVED:
+            continue
+        event = facts.trace[place]
+        assert isinstance(event, FrameReceived)
+        body = body_of(event.text)
+        if isinstance(body, dict) and body.get("type") == kind:
+            yield life, event, body
 
 
 def _text(body: dict[str, object], path: str) -> str | None:
@@ -310,8 +310,11 @@ def contract(facts: Facts) -> Case | None:
 
 def _unreadable(facts: Facts) -> Iterator[tuple[str, str, str | None]]:
     """Text messages of the server that are no JSON, where the rest of them is."""
+    left = MOST_READ
     for life in facts.lives:
-        frames = [e for i in life.of(FrameReceived)[:2000].tolist() if isinstance(e := facts.trace[i], FrameReceived)]
+        places = life.of(FrameReceived)[: max(0, min(2000, left))].tolist()
+        left -= len(places)
+        frames = [e for i in places if isinstance(e := facts.trace[i], FrameReceived)]
         texts = [e for e in frames if e.opcode == "text" and e.fin and e.text and e.digest is None]
         broken = [e for e in texts if body_of(e.text) is None and e.text != "null"]
         if broken and len(broken) < len(texts) / 2:

@@ -228,6 +228,16 @@ class Facts:
         )
         """Connections, in the order of their first events."""
 
+    def life_at(self, place: int) -> Life | None:
+        """The connection that an event belongs to."""
+        code = int(self.trace.connection_code[place])
+        return self._by_code.get(code) if code >= 0 else None
+
+    @cached_property
+    def _by_code(self) -> dict[int, Life]:
+        known = {life.id: life for life in self.lives}
+        return {code: known[name] for code, name in enumerate(self.trace.names) if name in known}
+
     def visible(self, word: str) -> bool:
         """Whether the evidence can show something (a word of ``chatkit.visibility``)."""
         return word not in self.trace.not_visible

@@ -79,6 +79,23 @@ class Spool:
             start += _BLOCK
         return False
 
+    def find(self, needle: bytes, most: int) -> list[int]:
+        """Numbers of the first ``most`` pieces that hold these bytes."""
+        ends = np.frombuffer(self._ends, np.int64)
+        found: list[int] = []
+        end, start = int(ends[-1]), 0
+        while start < end and len(found) < most:
+            block = self.read(start, min(start + _BLOCK + len(needle) - 1, end))
+            hit = block.find(needle)
+            while hit >= 0 and len(found) < most:
+                number = int(np.searchsorted(ends, start + hit, "right")) - 1
+                if ends[number + 1] >= start + hit + len(needle) and (not found or found[-1] != number):
+                    found.append(number)
+                # The rest of this piece tells nothing new.
+                hit = block.find(needle, max(hit + 1, int(ends[number + 1]) - start))
+            start += _BLOCK
+        return found
+
     def _spill(self) -> None:
         if self._file is None:
             self._file = tempfile.TemporaryFile(prefix="chatkit-", buffering=0)
@@ -150,6 +167,19 @@ class Rows(Sequence[bytes]):
     def whole(self) -> bool:
         """Whether every data frame completes its message."""
         return not self._spool.holds(b',"fin":false')
+
+    def find(self, needle: bytes, most: int) -> list[int]:
+        """Places of the first ``most`` rows whose message holds these bytes, in order."""
+        numbers = self._spool.find(needle, most)
+        return numbers if self._order is None else sorted(self._places[numbers].tolist())
+
+    @cached_property
+    def _places(self) -> NDArray[np.intp]:
+        """The place of each piece."""
+        assert self._order is not None
+        places = np.empty(len(self._order), np.intp)
+        places[self._order] = np.arange(len(self._order))
+        return places
 
     @overload
     def __getitem__(self, place: int) -> bytes: ...

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatkit.events import KIND_CODE, Event, FrameSent, Noted
-from chatkit.formats import collector
+from chatkit.formats import collector, rows
 from chatkit.formats.collector import Collector
 from chatkit.formats.rows import Rows, Spool, tail
 from chatkit.formats.source import Options, Source
@@ -153,3 +153,20 @@ def test_rows_are_events() -> None:
         rows[2]
     spool.append(b',"size":1,"fin":false}')
     assert not Rows(spool, None, kinds, at, code, size, ["a"]).whole
+
+
+@pytest.mark.parametrize("block", [16, 1 << 20])
+@given(
+    pieces=st.lists(st.binary(max_size=12).map(lambda raw: raw.replace(b"x", b"") + b"."), max_size=30),
+    where=st.sets(st.integers(0, 29)),
+    most=st.integers(1, 40),
+)
+def test_pieces_are_found_by_what_they_hold(block: int, pieces: list[bytes], where: set[int], most: int) -> None:
+    """Each once, the first so many, also where a block ends in the needle."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rows, "_BLOCK", block)
+        spool = Spool(20)
+        for n, piece in enumerate(pieces):
+            spool.append(piece + b"xx-xxyxx-xx" if n in where else piece)
+        expected = [n for n in range(len(pieces)) if n in where]
+        assert spool.find(b"xx-xx", most) == expected[:most]
