@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import sys
@@ -43,6 +42,8 @@ def run(work: Coroutine[Any, Any, int]) -> int:
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, ValueError):  # replaced by something that is no text file
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    import asyncio
+
     try:
         return asyncio.run(_until_interrupted(work))
     except BrokenPipeError:
@@ -53,6 +54,8 @@ def run(work: Coroutine[Any, Any, int]) -> int:
 
 
 async def _until_interrupted(work: Coroutine[Any, Any, int]) -> int:
+    import asyncio
+
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     assert task is not None

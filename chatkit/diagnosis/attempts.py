@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from email.utils import parsedate_to_datetime
 from urllib.parse import SplitResult, urlsplit
 
 from chatkit.diagnosis.case import Case, Observation
@@ -167,6 +166,8 @@ def _of_clock(case: Case, life: Life, date: str | None, event: str) -> Iterator[
     answer = answer_of(life)
     if not date or answer is None:
         return
+    from email.utils import parsedate_to_datetime
+
     try:
         theirs = parsedate_to_datetime(date).timestamp()
     except (ValueError, OverflowError):

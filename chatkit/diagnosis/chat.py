@@ -5,10 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 
-import numpy as np
-
 from chatkit.diagnosis.case import Case, Observation
-from chatkit.diagnosis.facts import Facts, Life, body_of, failure_of
+from chatkit.diagnosis.facts import Facts, Life, body_of, failure_of, median
 from chatkit.diagnosis.mute import mutes
 from chatkit.events import (
     KIND_CODE,
@@ -233,7 +231,7 @@ def latency(facts: Facts) -> Case | None:
     if not chats:
         return None
     took = [one.seconds for one in chats]
-    middle = float(np.median(took))
+    middle = median(took)
     if not (middle >= SLOW_ONCE or (len(took) > 1 and middle >= SLOW)):
         return None
     finding = f"answers took {middle:.1f} s ({len(took)} of them)"
@@ -340,7 +338,7 @@ def storm(facts: Facts) -> Case | None:
         return None  # they grow
     span = best[-1].connection.started_at - best[0].connection.started_at
     rate = (len(best) - 1) / span if span > 0 else float(len(best))
-    finding = f"{len(best)} attempts within {span:.1f} s, {float(np.median(pauses)):.2f} s after each end"
+    finding = f"{len(best)} attempts within {span:.1f} s, {median(pauses):.2f} s after each end"
     finding += ", without growing pauses"
     events = tuple(failure.id for life in best[:20] if (failure := failure_of(life)) is not None)
     events = events or tuple(life.trace[int(life.places[0])].id for life in best[:20])

@@ -8,7 +8,7 @@ import numpy as np
 from msgspec import Struct
 
 from chatkit.diagnosis.case import Observation
-from chatkit.diagnosis.facts import Facts, Life, answer_of
+from chatkit.diagnosis.facts import Facts, Life, answer_of, median
 from chatkit.diagnosis.result import Remark
 from chatkit.events import FrameReceived, FrameSent, PingReceived, PingSent, UpgradeRequested
 from chatkit.trace import Trace
@@ -164,8 +164,8 @@ def _rhythm(
         value = "pings-earlier" if first < there else None
         yield _said(f"{words} first after {first:.1f} s (there: {there:.1f} s)", ours.ids(mine[:1]), value)
     if len(mine) > 2 and len(good) > 2:
-        every = float(np.median(np.diff(ours.trace.at[mine])))
-        usual = float(np.median(np.diff(theirs.trace.at[good])))
+        every = median(np.diff(ours.trace.at[mine]))
+        usual = median(np.diff(theirs.trace.at[good]))
         if not 1 / 1.5 < every / max(usual, 1e-6) < 1.5:
             value = "pings-missing" if every > usual else None
             yield _said(f"{words} every {every:.1f} s (there: {usual:.1f} s)", ours.ids(mine[:3]), value)

@@ -9,7 +9,7 @@ import numpy as np
 
 from chatkit.deflate import deflate_parameters
 from chatkit.diagnosis.case import Observation
-from chatkit.diagnosis.facts import BIG, VERY_BIG, Facts, Life, answer_of
+from chatkit.diagnosis.facts import BIG, VERY_BIG, Facts, Life, answer_of, median
 from chatkit.ending import AFTERMATH, Ending
 from chatkit.events import (
     CloseSent,
@@ -341,7 +341,7 @@ def _of_sleep(facts: Facts, life: Life) -> Iterator[Observation]:
             yield Observation(of="sleep", value="no", finding="our own clock went on all the time")
         return
     at = life.trace.at[pings]
-    usual = float(np.median(np.diff(at)))
+    usual = median(np.diff(at))
     quiet = life.end - float(at[-1])
     answered = life.of(FrameSent, PongSent, CloseSent)
     silent = not len(answered) or life.end - float(life.trace.at[answered[-1]]) > 0.9 * quiet

@@ -6,12 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from chatkit.diagnosis import deaths
 from chatkit.diagnosis.attempts import stage_of
 from chatkit.diagnosis.case import Case, Observation
-from chatkit.diagnosis.facts import Facts, Life, ended
+from chatkit.diagnosis.facts import Facts, Life, ended, median
 from chatkit.diagnosis.mute import Mute, mutes
 from chatkit.diagnosis.timers import of_timer, regular, timed
 from chatkit.events import FrameSent, HealthChecked, HttpAnswered, PingSent
@@ -121,7 +119,7 @@ def _of_after(facts: Facts, case: Case) -> Iterator[Observation]:
         return
     value, often = Counter(act[0] for _, act in acts).most_common(1)[0]
     events = tuple(id for _, act in acts[:20] if act[0] == value for id in act[1])
-    gap = float(np.median([act[2] for _, act in acts if act[0] == value]))
+    gap = median([act[2] for _, act in acts if act[0] == value])
     case.facts |= {"trigger": value, "after_s": round(gap, 2)}
     if value == "nothing":
         yield Observation(of="after", value=value, finding="we had done nothing within the second before")
@@ -131,7 +129,7 @@ def _of_after(facts: Facts, case: Case) -> Iterator[Observation]:
     lives = f" in {often} of {len(acts)} lives" if len(acts) > 1 else ""
     yield Observation(of="after", value=value, finding=f"it ended {gap:.1f} s after {what}{lives}", events=events)
     if value in ("first-ping", "protocol-ping"):
-        soon = float(np.median([_offset(life, value) for life in case.lives]))
+        soon = median([_offset(life, value) for life in case.lives])
         when = "at-once" if soon < 1.0 else "soon" if soon < deaths.EARLY_PING else "late"
         yield Observation(
             of="pinged", value=when, finding=f"that ping came {soon:.1f} s after the opening", events=events
@@ -330,9 +328,9 @@ def _leaves(life: Life) -> bool:
 def _of_leaving(case: Case) -> Iterator[Observation]:
     """Our side left again and again, each time soon: as a page does that navigates by mistake."""
     ages = [life.age for life in case.lives if life.age is not None and _leaves(life)]
-    if len(ages) >= MANY and len(ages) == len(case.lives) and float(np.median(ages)) < YOUNG:
+    if len(ages) >= MANY and len(ages) == len(case.lives) and median(ages) < YOUNG:
         events = tuple(id for life in case.lives[:20] if life.connection.ending for id in life.connection.ending.events)
-        words = f"our side left {len(ages)} times, after {float(np.median(ages)):.1f} s in the median"
+        words = f"our side left {len(ages)} times, after {median(ages):.1f} s in the median"
         yield Observation(of="often", value="again", finding=words, events=events)
 
 
@@ -372,7 +370,7 @@ def _of_disagreement(facts: Facts, case: Case) -> Iterator[Observation]:
 def _judge_evidence(facts: Facts, case: Case) -> None:
     """A browser's abort without a close frame carries no cause while it is short (rule of thumb 6)."""
     ages = [life.age for life in case.lives if life.age is not None]
-    young = not ages or float(np.median(ages)) < deaths.EARLY
+    young = not ages or median(ages) < deaths.EARLY
     unsaid = case.value("ending") in ("hidden", "abort") and case.value("log") is None
     if unsaid and facts.browser_only and young and not facts.live:
         case.carries = False

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from chatkit.diagnosis.case import Case, Observation
-from chatkit.diagnosis.facts import ACTIVITY, Facts, Life
+from chatkit.diagnosis.facts import ACTIVITY, Facts, Life, median
 from chatkit.diagnosis.limits import suspects
 
 SPREAD, SHARE = 0.3, 0.03
@@ -20,7 +20,7 @@ REGULAR = 2
 
 def steady(values: list[float]) -> bool:
     """Whether these seconds could be one timer."""
-    middle = float(np.median(values))
+    middle = median(values)
     return max(values) - min(values) <= _room(middle)
 
 
@@ -74,7 +74,7 @@ def _idles(facts: Facts, case: Case) -> dict[str, list[float]]:
 
 
 def _measured(values: list[float]) -> float:
-    return round(float(np.median(values)), 3)
+    return round(median(values), 3)
 
 
 def _survived(case: Case, kind: str, quiet: float) -> bool:
@@ -123,7 +123,7 @@ def _clock(case: Case, ages: list[float]) -> tuple[str, str]:
     """Ends by the clock on the wall, or by nothing that is regular."""
     pauses = np.diff(sorted(life.end for life in case.lives)).tolist()
     if len(pauses) >= 2 and min(pauses) > 5 and steady(pauses):
-        case.facts["period_s"] = round(float(np.median(pauses)), 1)
+        case.facts["period_s"] = round(median(pauses), 1)
         return "clock", f"they ended every {case.facts['period_s']:.0f} s by the clock"
     return "irregular", f"neither ages ({min(ages):.1f} to {max(ages):.1f} s) nor quiet times agree"
 
