@@ -21,7 +21,9 @@ WRITERS = {
     ".jsonl": "jsonl",
     ".har": "har_out",
 }
-"""By the end of the name: the module of ``chatkit.formats`` whose ``dump(trace, path)`` writes it."""
+"""By the end of the name: the module of ``chatkit.formats`` whose ``dump(trace, path)`` writes it.
+
+What a format cannot carry is its ``NOT_CARRIED``, or what ``dump`` returns of this trace."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,10 +45,10 @@ def run(args: argparse.Namespace) -> int:
     for warning in trace.warnings:
         terminal.note(f"note: {one_line(warning, 500)}")
     try:
-        module.dump(trace, target)
+        told = module.dump(trace, target)
     except OSError as error:
         raise InvalidInput(f"the file cannot be written: {error.strerror}", where=args.output) from None
-    lost = list(getattr(module, "NOT_CARRIED", ()))
+    lost = list(getattr(module, "NOT_CARRIED", told or ()))
     for words in lost:
         terminal.note(f"not carried: {words}")
     if args.json:

@@ -31,6 +31,19 @@ _BODY = (
 )
 
 
+STAGES = {
+    "dns": "the name did not resolve",
+    "refused": "nobody was listening",
+    "tcp": "TCP did not connect",
+    "tls": "TLS failed",
+    "upgrade": "the upgrade failed",
+    "silent": "the upgrade was not answered",
+    "handshake": "the answer to the upgrade was not valid",
+    "established": "the backend did not greet",
+}
+"""What failed, in words."""
+
+
 def cases(facts: Facts) -> Iterator[Case]:
     """Attempts that failed, together where stage, status and place of failure agree."""
     groups: dict[tuple[str, int | None], list[Life]] = {}
@@ -52,8 +65,14 @@ def stage_of(life: Life) -> str:
     if failed.status is not None and failed.status not in (0, 101):
         return "upgrade"
     if failed.stage == "tcp":
-        return "refused" if re.search(r"refused|ECONNREFUSED|RST", words, re.IGNORECASE) else "tcp"
+        return (
+            "refused"
+            if re.search(r"refused|RST|connect call failed|errno 111|actively", words, re.IGNORECASE)
+            else "tcp"
+        )
     if failed.stage == "upgrade":
+        if "upstream" in words or "limiting" in words:
+            return "upgrade"  # a proxy's own words
         if re.search(r"time|no answer|silent|ended|closed|reset", words) and answer is None:
             return "silent"
         return "handshake"
@@ -69,10 +88,10 @@ def _status(life: Life) -> int | None:
 
 def _case(facts: Facts, stage: str, status: int | None, lives: tuple[Life, ...]) -> Case:
     first = lives[0]
-    failed, answer = failure_of(first), answer_of(first)
+    failed = failure_of(first)
     shown = tuple(event.id for life in lives[:10] for event in (failure_of(life), answer_of(life)) if event is not None)
     times = "" if len(lives) == 1 else f", {len(lives)} times"
-    title = f"refused with HTTP {status}{times}" if status else f"failed at {stage}{times}"
+    title = f"refused with HTTP {status}{times}" if status else f"{STAGES[stage]}{times}"
     error = failed.error if failed is not None else ""
     url = _url(first.connection.url or "")
     case = Case(
@@ -89,7 +108,7 @@ def _case(facts: Facts, stage: str, status: int | None, lives: tuple[Life, ...])
             "attempts": len(lives),
         },
     )
-    words = f"the attempt {'was refused with HTTP ' + str(status) if status else 'failed at ' + stage}{times}"
+    words = f"the attempt was refused with HTTP {status}{times}" if status else f"{STAGES[stage]}{times}"
     found = [Observation(of="stage", value=stage, finding=words + (f": {error}" if error else ""), events=shown)]
     if status is not None:
         found += _of_answer(case, lives, status, shown)
@@ -99,15 +118,15 @@ def _case(facts: Facts, stage: str, status: int | None, lives: tuple[Life, ...])
         found += _of_handshake(case, first, error, shown)
     found += [
         *_of_token(facts, first),
-        *_of_api(facts, case, lives),
+        *([] if facts.server_log else _of_api(facts, case, lives)),
         *_of_others(facts, lives),
         *_of_health(facts, lives),
     ]
     found += _of_logs(facts, lives)
     case.observations = tuple(found)
+    _judge_evidence(facts, case, error)
     if stage == "silent":
         case.facts["waited_s"] = round(max((life.end - life.start for life in lives), default=0.0), 1)
-    del answer
     return case
 
 
@@ -117,6 +136,17 @@ def _url(text: str) -> SplitResult:
         return urlsplit(text)
     except ValueError:
         return urlsplit("")
+
+
+def _judge_evidence(facts: Facts, case: Case, error: str) -> None:
+    """A browser's script is not told why an attempt failed (HTML Standard, section 9.3.7)."""
+    stage, told = case.facts["stage"], case.facts["status"] is not None
+    if not told and stage in ("silent", "handshake") and "the browser tells no reason" in error:
+        case.carries = False
+        case.why_not = (
+            "a browser does not tell a page why an attempt failed; the console's own red lines, a HAR, a NetLog or "
+            "`chatkit check` would show it"
+        )
 
 
 def _port(scheme: str, netloc: str) -> int | None:
@@ -164,7 +194,7 @@ def _of_body(body: str | None, kind: str, reason: str, event: str) -> Iterator[O
 def _of_clock(case: Case, life: Life, date: str | None, event: str) -> Iterator[Observation]:
     """The server's ``Date`` (whole seconds, RFC 9110 section 6.6.1) against the clock of the recording."""
     answer = answer_of(life)
-    if not date or answer is None:
+    if not date or answer is None or life.trace.epoch == 0 or "timing" in life.trace.not_visible:
         return
     from email.utils import parsedate_to_datetime
 
@@ -203,7 +233,7 @@ def _of_handshake(case: Case, life: Life, error: str, shown: tuple[str, ...]) ->
 
 
 def _of_token(facts: Facts, life: Life) -> Iterator[Observation]:
-    if not facts.visible("handshake") and not facts.tokens:
+    if not facts.visible("timing") or (not facts.visible("handshake") and not facts.tokens):
         return
     expires, url = facts.expires(life), life.connection.url or ""
     asked = life.first(UpgradeRequested)

@@ -321,7 +321,7 @@ def _unreadable(facts: Facts) -> Iterator[tuple[str, str, str | None]]:
 
 def storm(facts: Facts) -> Case | None:
     """Attempts in a row, each soon after the last one ended, without growing pauses."""
-    if not facts.visible("timing"):
+    if not facts.visible("timing") or facts.server_log:
         return None
     lives = sorted(facts.lives, key=lambda life: life.connection.started_at)
     run: list[Life] = []

@@ -67,6 +67,11 @@ def ending_value(facts: Facts, life: Life) -> str:
         return "silence"  # what we did then was the consequence
     if code is not None and code != 1006:
         return _close_value(code)
+    told = ending.reported
+    if told is not None and told.code is None and told.by is not None:
+        return "close-hidden"
+    if ending.hidden and ending.first == "client" and told is None:
+        return "hidden"  # a close frame that cannot be seen may have come before
     transport = ending.transport
     if transport is not None:
         if transport.how == "local" or (transport.by == "client" and transport.how == "rst"):
@@ -111,6 +116,8 @@ def after(facts: Facts, life: Life) -> tuple[str, tuple[str, ...], float] | None
         return "nothing", (), AFTERMATH
     last = int(ours[-1])
     gap = life.end - float(life.trace.at[last])
+    if not facts.visible("payloads") and life.type_at(last) is None:
+        return None  # what it was cannot be told
     action = _action(life, last)
     late = float(life.trace.at[last]) - life.start >= EARLY_PING
     if late and gap > ANSWERED and action in _PINGS and _answered(life, last, action):
@@ -168,8 +175,31 @@ def of_end(facts: Facts, life: Life) -> Iterator[Observation]:
         yield Observation(of="age", value=value, finding=f"it was {age:.1f} s old", events=ending.events)
     if ending.close is not None or (ending.reported is not None and ending.reported.code not in (None, 1006)):
         yield _of_reason(ending)
-    for each in (_of_pongs, _of_lag, _of_path, _of_log, _of_hello, _of_sizes, _of_compression, _of_sleep):
+    for each in (
+        _of_first_frame,
+        of_pongs,
+        _of_lag,
+        of_path,
+        _of_log,
+        _of_hello,
+        _of_sizes,
+        _of_compression,
+        _of_sleep,
+    ):
         yield from each(facts, life)
+
+
+def _of_first_frame(facts: Facts, life: Life) -> Iterator[Observation]:
+    """Where messages cannot be read: whether the first that we ever sent was right before the end."""
+    if facts.visible("payloads") or not facts.visible("sent") or not facts.visible("frames") or life.connection.opaque:
+        return
+    ours = life.of(FrameSent, PingSent, until=life.end + 1e-6)
+    if len(ours) != 1 or actor(_ending(life)) == "client" or life.end - life.start > EARLY:
+        return
+    gap = life.end - float(life.trace.at[ours[0]])
+    if gap <= AFTERMATH:
+        words = f"it ended {gap:.1f} s after the first thing that we sent"
+        yield Observation(of="first-frame", value="last", finding=words, events=life.ids(ours))
 
 
 def _of_reason(ending: Ending) -> Observation:
@@ -180,7 +210,7 @@ def _of_reason(ending: Ending) -> Observation:
     return Observation(of="reason", value=value, finding=words, events=ending.events)
 
 
-def _of_pongs(facts: Facts, life: Life) -> Iterator[Observation]:
+def of_pongs(facts: Facts, life: Life) -> Iterator[Observation]:
     """Pings without a pong for longer than a round trip takes."""
     trace, end = life.trace, life.end
     if life.connection.opaque:
@@ -225,7 +255,7 @@ def _of_lag(facts: Facts, life: Life) -> Iterator[Observation]:
         yield Observation(of="lag", value="fine", finding="our own loop was in time", events=())
 
 
-def _of_path(facts: Facts, life: Life) -> Iterator[Observation]:
+def of_path(facts: Facts, life: Life) -> Iterator[Observation]:
     """What TCP had to do again, from a capture or from the kernel's own figures."""
     again = [one for one in facts.retransmissions if one.connection == life.id and one.at <= life.end + 1]
     lost = [one for one in again if not one.acknowledged and one.times > 1]
@@ -241,7 +271,7 @@ def _of_path(facts: Facts, life: Life) -> Iterator[Observation]:
 
 def _lost(facts: Facts, life: Life) -> bool:
     """Whether what was sent was never acknowledged."""
-    return any(one.value == "unacknowledged" for one in _of_path(facts, life))
+    return any(one.value == "unacknowledged" for one in of_path(facts, life))
 
 
 def _of_kernel(life: Life) -> Iterator[Observation]:

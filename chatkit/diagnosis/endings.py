@@ -372,7 +372,9 @@ def _judge_evidence(facts: Facts, case: Case) -> None:
     ages = [life.age for life in case.lives if life.age is not None]
     young = not ages or median(ages) < deaths.EARLY
     unsaid = case.value("ending") in ("hidden", "abort") and case.value("log") is None
-    if unsaid and facts.browser_only and young and not facts.live:
+    ending = case.lives[0].connection.ending
+    told = ending is not None and ending.reported is not None and ending.reported.source == "browser"
+    if unsaid and (facts.browser_only or told) and young and not facts.live:
         case.carries = False
         case.why_not = (
             f"{facts.trace.origin.format or 'this evidence'} shows neither close frames nor how TCP ended, so no cause "

@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from chatkit.diagnosis import attempts, chat, endings
+from chatkit.diagnosis import attempts, chat, endings, vanished
 from chatkit.diagnosis.case import Case, Observation
 from chatkit.diagnosis.facts import Facts, Life
 from chatkit.diagnosis.report import evidence_of, headline, lives_line, next_steps, ranked_cause, remarks, unknowns
@@ -31,7 +31,7 @@ MOST_SURE = 0.99
 """No recording proves more than that."""
 
 NORMAL: dict[str, dict[str, float]] = {
-    "ending": {"close-1000": 0.5, "close-1001": 0.22, "close-1005": 0.1, "hidden": 0.12, "fin": 0.01, "*": 0.001},
+    "ending": {"close-1000": 0.5, "close-1001": 0.22, "close-1005": 0.1, "hidden": 0.1, "close-hidden": 0.05, "*": 2e-3},
     "by": {"client": 0.9, "server": 0.09, "nobody": 0.01},
     "age": {"instant": 0.04, "early": 0.3, "minutes": 0.5, "hours": 0.16},
     "timer": {"single": 0.6, "irregular": 0.35, "either": 0.02, "*": 0.005},
@@ -73,14 +73,14 @@ def diagnose(trace: Trace, *, baseline: Trace | None = None, health_method: str 
         first; remarks; what is ruled out; what remains unknown.
     """
     facts = Facts(trace)
-    found = [*endings.cases(facts), *attempts.cases(facts), *chat.cases(facts, health_method)]
+    found = [*endings.cases(facts), *vanished.cases(facts), *attempts.cases(facts), *chat.cases(facts, health_method)]
     compared = _beside(trace, baseline, found) if baseline is not None else ()
     ranked = [(case, rank(case)) for case in found]
     ranked = _without_consequences(ranked)
     faults, doubts = [], []
     for case, hypotheses in ranked:
         best = hypotheses[0]
-        if best.id == NONE:
+        if (best.id == NONE and (case.carries or not _back(case))) or _left(case, best):
             continue
         if case.carries and best.id != UNKNOWN and best.probability >= ENOUGH:
             faults.append((case, hypotheses))
@@ -98,6 +98,16 @@ def diagnose(trace: Trace, *, baseline: Trace | None = None, health_method: str 
         next_steps=next_steps(facts, named, doubts),
         lives=lives_line(facts),
     )
+
+
+def _back(case: Case) -> bool:
+    """Whether the client came back after an end that the evidence does not show: nobody does that after a goodbye."""
+    return case.value("next") is not None or bool(case.facts.get("again"))
+
+
+def _left(case: Case, best: Hypothesis) -> bool:
+    """Whether the client went for good: a page that is closed. One that comes back has navigated, or dropped."""
+    return best.id == "client-going-away" and case.value("next") is None and case.value("ending") == "close-1001"
 
 
 def _beside(trace: Trace, baseline: Trace, found: list[Case]) -> tuple[Remark, ...]:

@@ -49,6 +49,7 @@ BIG = 32_768
 """Bytes from which a message counts as big: the smallest limit of a managed platform (``limits.csv``)."""
 VERY_BIG = 262_144
 """Bytes from which a message that came in is a suspect for our own limit."""
+SERVER_LOGS = ("uvicorn-log", "gunicorn-log", "nginx-access", "nginx-error", "cloudflare")
 EXPIRES = re.compile(r"\[jwt[^\]]*\bexp=(\d+)")
 ISSUED = re.compile(r"\[jwt[^\]]*\biat=(\d+)")
 
@@ -254,6 +255,11 @@ class Facts:
     def live(self) -> bool:
         """Whether chatkit itself recorded it."""
         return self.trace.origin.kind == "live" or any(v.origin.kind == "live" for v in self.trace.header.vantages)
+
+    @property
+    def server_log(self) -> bool:
+        """Whether all there is was written by servers or proxies: several clients may stand behind it."""
+        return self.trace.origin.format in SERVER_LOGS
 
     @property
     def browser_only(self) -> bool:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from chatkit.diagnosis import deaths
 from chatkit.diagnosis.case import Case, Observation
-from chatkit.diagnosis.facts import Facts
+from chatkit.diagnosis.facts import Facts, Life
 from chatkit.diagnosis.fingerprints import fingerprints
 from chatkit.diagnosis.limits import suspects
 from chatkit.diagnosis.result import MOST_EVENTS, Evidence, Fix, RankedCause, Remark
@@ -377,6 +377,11 @@ def next_steps(
     return tuple(dict.fromkeys(step for step in out if step))[:5]
 
 
+def _hidden(life: Life) -> bool:
+    ending = life.connection.ending
+    return ending is not None and ending.opened and ending.close_code is None
+
+
 def lives_line(facts: Facts) -> str:
     """Connections and how they ended, in a line."""
     total = len(facts.lives)
@@ -387,6 +392,8 @@ def lives_line(facts: Facts) -> str:
     parts += [f"{open_} open to the end"] if open_ else []
     parts += [f"{clean} closed in order"] if clean else []
     parts += [f"{refused} refused"] if refused else []
-    lost = total - open_ - clean - refused
+    dim = sum(_hidden(life) for life in facts.lives)
+    parts += [f"{dim} ended, how is not visible"] if dim else []
+    lost = total - open_ - clean - refused - dim
     parts += [f"{lost} lost"] if lost > 0 else []
     return ", ".join(parts)
