@@ -69,7 +69,7 @@ def _status(life: Life) -> int | None:
 
 def _case(facts: Facts, stage: str, status: int | None, lives: tuple[Life, ...]) -> Case:
     first = lives[0]
-    failed, answer = failure_of(first), answer_of(first)
+    failed = failure_of(first)
     shown = tuple(event.id for life in lives[:10] for event in (failure_of(life), answer_of(life)) if event is not None)
     times = "" if len(lives) == 1 else f", {len(lives)} times"
     title = f"refused with HTTP {status}{times}" if status else f"failed at {stage}{times}"
@@ -107,7 +107,6 @@ def _case(facts: Facts, stage: str, status: int | None, lives: tuple[Life, ...])
     case.observations = tuple(found)
     if stage == "silent":
         case.facts["waited_s"] = round(max((life.end - life.start for life in lives), default=0.0), 1)
-    del answer
     return case
 
 
@@ -146,6 +145,13 @@ def _of_answer(case: Case, lives: tuple[Life, ...], status: int, shown: tuple[st
         yield Observation(of="retry-after", value=value, finding=words, events=(answer.id,))
     if "location" in fields:
         case.facts["location"] = fields["location"]
+    if answer.body is not None and re.search(_BODY[0][1], answer.body, re.IGNORECASE):
+        case.facts["expected_scheme"] = "wss"
+    asked = lives[0].first(UpgradeRequested)
+    if asked is not None:
+        case.facts["origin"] = next(
+            (text for name, text in asked.headers if name.lower() == "origin"), "of the request"
+        )
     yield from _of_body(answer.body, fields.get("content-type", ""), answer.reason, answer.id)
     yield from _of_clock(case, lives[0], fields.get("date"), answer.id)
 
