@@ -339,6 +339,17 @@ class Trace:
             raise InvalidInput("no view is loaded that draws a timeline", remedy="import chatkit, not chatkit.trace")
         return render(self, **options)
 
+    def survival(self, **options: Any) -> Any:
+        """How long connections live, as a plotly figure of Kaplan-Meier curves with their bands.
+
+        ``by`` makes a curve for each cohort: ``"url"``, ``"code"``, ``"vantage"``, ``"extensions"``, or a function of
+        a connection.
+        """
+        render = display.find("trace", "survival")
+        if render is None:
+            raise InvalidInput("no view is loaded that draws survival", remedy="import chatkit, not chatkit.trace")
+        return render(self, **options)
+
     def _repr_html_(self) -> str | None:
         render = display.find("trace", "html")
         return None if render is None else render(self)

@@ -176,6 +176,13 @@ def _of_answer(case: Case, lives: tuple[Life, ...], status: int, shown: tuple[st
         yield Observation(of="retry-after", value=value, finding=words, events=(answer.id,))
     if "location" in fields:
         case.facts["location"] = fields["location"]
+    if answer.body is not None and re.search(_BODY[0][1], answer.body, re.IGNORECASE):
+        case.facts["expected_scheme"] = "wss"
+    asked = lives[0].first(UpgradeRequested)
+    if asked is not None:
+        case.facts["origin"] = next(
+            (text for name, text in asked.headers if name.lower() == "origin"), "of the request"
+        )
     yield from _of_body(answer.body, fields.get("content-type", ""), answer.reason, answer.id)
     yield from _of_clock(case, lives[0], fields.get("date"), answer.id)
 

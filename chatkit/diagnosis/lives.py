@@ -132,8 +132,8 @@ def lives(trace: Trace, by: str | Callable[[Connection], str] | None = None) -> 
 
     Args:
         trace: where they are.
-        by: what makes a cohort: ``url``, ``vantage``, ``extensions``, or a function of the connection; ``None``: all
-            are one.
+        by: what makes a cohort: ``url``, ``code`` (close code), ``vantage``, ``extensions``, or a function of the
+            connection; ``None``: all are one.
 
     Raises:
         InvalidInput: there is no such way of making cohorts.
@@ -164,13 +164,14 @@ def _cohorts(by: str | Callable[[Connection], str] | None) -> Callable[[Connecti
     ways: dict[str | None, Callable[[Connection], str]] = {
         None: lambda one: "",
         "url": lambda one: one.url or "",
+        "code": lambda one: str(one.ending.close_code) if one.ending is not None else "open",
         "vantage": lambda one: " ".join(one.vantages),
         "extensions": lambda one: one.extensions or "no extension",
     }
     if callable(by):
         return by
     if by not in ways:
-        raise InvalidInput("no such cohorts", expected="url, vantage, extensions or a function", got=by)
+        raise InvalidInput("no such cohorts", expected="url, code, vantage, extensions or a function", got=by)
     return ways[by]
 
 

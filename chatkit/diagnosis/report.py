@@ -193,9 +193,11 @@ def _values(facts: Facts, case: Case, cause: Cause) -> dict[str, Any]:
         values.setdefault("detail", values.get("reason") or "close 1002")
     if cause.id in ("invalid-utf8", "compression-broken"):
         values["direction"] = "inbound" if case.value("by") == "client" else "outbound"
-    if cause.id == "auth-rejected":
-        values["status"] = values.get("status") or values.get("code")
-        return values | {"status": case.facts.get("status") or f"close {case.facts.get('code')}"} if lives else values
+    if cause.id == "idle-timeout":
+        values.setdefault("timeout_s", values.get("age_s"))  # all of its life, where its quiet is not visible
+    if cause.id == "worker-timeout":
+        values.pop("timeout_s", None)  # it is the worker's, and no quiet of ours
+    return values
     return values
 
 
@@ -245,6 +247,11 @@ class _Known(string.Formatter):
 
 def _summary(cause: Cause, values: dict[str, Any]) -> str:
     shown = {name: f"{value:g}" if isinstance(value, float) else value for name, value in values.items()}
+    code = shown.get("code")
+    shown["status"] = shown.get("status") or (f"close {code}" if code else "by an end without a word")
+    shown["bot_status"] = shown.get("bot_status") or shown["status"]
+    shown.setdefault("counts", "of which kind is not visible here")
+    shown["code"] = code or shown.get("log") or "no code"
     return _Known().vformat(cause.summary, (), shown)
 
 

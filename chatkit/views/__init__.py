@@ -21,6 +21,14 @@ def _timeline(trace: Trace, **options: Any) -> Any:
     return timeline(trace, **options)
 
 
+def _survival(trace: Trace, by: Any = None, **options: Any) -> Any:
+    from chatkit.diagnosis.lives import lives
+    from chatkit.diagnosis.survival import curves
+    from chatkit.views.survival import plot
+
+    return plot(curves(lives(trace, by=by)), **options)
+
+
 def _html(trace: Trace) -> str:
     from chatkit.views.summary import summary
 
@@ -65,6 +73,7 @@ display.register("diagnosis", "html", _verdict("card"))
 display.register("diagnosis", "text", _verdict("text"))
 display.register("diagnosis", "ticket", _verdict("ticket"))
 display.register("trace", "timeline", _timeline)
+display.register("trace", "survival", _survival)
 display.register("trace", "html", _html)
 display.register("storm", "plot", _storm_plot)
 display.register("storm", "html", _storm_html)

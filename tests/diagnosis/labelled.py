@@ -152,11 +152,22 @@ def _scenes() -> Iterator[Scene]:
     yield Scene(label="server-error", faults=("server-error:on=typing",), seconds=12, typing=True)
     yield Scene(label="server-error", faults=("server-error:on=ping",), seconds=22)
     yield Scene(label="server-error", faults=("accept-then-close:code=1011",), seconds=8)
+    yield Scene(label="server-error", faults=("error-on-text:text=hello",), seconds=10, messages=3)
     yield Scene(label="keepalive-timeout", faults=("no-pong",), seconds=30)
     yield Scene(label="keepalive-timeout", faults=("no-pong:kind=both",), seconds=30, policy="textbook")
     yield Scene(label="out-of-order", faults=("chunk-gap",), seconds=8, messages=2, bot="storyteller")
     yield Scene(label="nat-timeout", faults=("black-hole:after=3",), seconds=32)
     yield Scene(label="server-blocked-loop", faults=("stall:after=4,duration=6",), seconds=18, messages=4, looks=True)
+    for seed, policy in enumerate(("default", "textbook", "incident"), 20):
+        yield Scene(
+            label="idle-timeout", faults=("idle-timeout:timeout=6",), seconds=30, messages=3, policy=policy, seed=seed
+        )
+        yield Scene(
+            label="max-lifetime", faults=("max-lifetime:age=7",), seconds=30, messages=7, policy=policy, seed=seed
+        )
+        yield Scene(label="nat-timeout", faults=("black-hole:after=6",), seconds=36, policy=policy, seed=seed)
+        yield Scene(label=NO_FAULT, seconds=20, messages=6, typing=True, policy=policy, bot="storyteller", seed=seed)
+        yield Scene(label="server-crash", faults=("server-crash:after=5,gap=3",), seconds=13, policy=policy, seed=seed)
     for status in (429, 503):
         fault = f"overload:status={status},retry_after=2"
         yield Scene(label="rate-limited", faults=(fault,), seconds=8, looks=True)

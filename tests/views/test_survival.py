@@ -146,3 +146,13 @@ def test_wrong_options_are_refused(curves: dict[str, Curve], theme: str, words: 
     """With what would fit."""
     with pytest.raises(InvalidInput, match=words):
         plot(curves, theme=theme)
+
+
+def test_a_trace_draws_its_own_survival() -> None:
+    """Through the registry; a curve for each cohort."""
+    from chatkit.views import __name__ as loaded
+    from stories import STORY_OF_A_PING
+
+    assert loaded
+    assert len(STORY_OF_A_PING.survival().data) >= 1
+    assert "1006" in str(STORY_OF_A_PING.survival(by="code").to_dict())

@@ -197,5 +197,5 @@ def our_own_exception() -> Tale:
     tale.opens(1, "1")
     tale.pings(6, 30, 20, "1")
     tale.hears(31, "1")
-    tale.ends(31.2, "1", "local", "client", error="TypeError: 'NoneType' object is not subscriptable")
+    tale.ends(31.2, "1", "local", "client", error="KeyError: 'content'")
     return tale

@@ -1,0 +1,81 @@
+"""Times in which a whole server was mute."""
+
+from __future__ import annotations
+
+import pytest
+
+from chatkit.diagnosis.facts import Facts
+from chatkit.diagnosis.mute import mutes
+from tests.diagnosis.stories.telling import Tale
+
+
+def found(tale: Tale) -> tuple[tuple[str, ...], ...]:
+    """Which signs each time shows."""
+    return tuple(one.signs for one in mutes(Facts(tale.trace())))
+
+
+def waiting(health: float = 12.0, status: int | None = 200) -> Tale:
+    """Health takes long from 40 s on, a ping of 42 s waits."""
+    tale = Tale()
+    tale.opens(1, "1")
+    tale.sent(42, "1", "ping")
+    tale.health(40 + health, status, took=health)
+    return tale
+
+
+def test_health_and_sockets_wait_together() -> None:
+    """Two signs are enough."""
+    assert found(waiting()) == (("health", "sockets"),)
+
+
+def test_one_sign_is_not_enough() -> None:
+    """A slow health check alone, a slow answer alone."""
+    tale = Tale()
+    tale.opens(1, "1")
+    tale.health(52, took=12)
+    assert found(tale) == ()
+    tale = Tale()
+    tale.opens(1, "1")
+    tale.api(40, purpose="chat", took=12)
+    assert found(tale) == ()
+
+
+def test_anything_that_came_meanwhile_speaks_against_it() -> None:
+    """A message, a pong, a quick answer."""
+    for speak in (
+        lambda tale: tale.notified(46, "1"),
+        lambda tale: tale.protocol_ping(45, "1"),
+        lambda tale: tale.api(45),
+    ):
+        tale = waiting()
+        speak(tale)
+        assert found(tale) == ()
+
+
+@pytest.mark.parametrize("seconds", [0.5, 2.0])
+def test_a_moment_is_no_mute_time(seconds) -> None:
+    """From three seconds on."""
+    assert found(waiting(seconds)) == ()
+
+
+def test_a_server_that_did_not_come_back() -> None:
+    """Where no answer came in the end it may be gone, or the path."""
+    assert found(waiting(status=None)) == ()
+
+
+def test_a_request_that_gave_up_is_a_sign_too() -> None:
+    """If another answer came at last."""
+    tale = Tale()
+    tale.opens(1, "1")
+    tale.api_fails(41, took=5)
+    tale.health(52, took=12)
+    assert found(tale) == (("API", "health"),)
+
+
+def test_how_long_and_which_events() -> None:
+    """The part that all signs share."""
+    (one,) = mutes(Facts(waiting().trace()))
+    assert one.seconds == pytest.approx(12.0)
+    assert len(one.events) == 2
+    assert one.covers(39, 41)
+    assert not one.covers(53, 60)
