@@ -35,6 +35,9 @@ NOT_MIRRORED = {
     "client/life.py": "client/test_link.py",
     "client/mux.py": "client/test_pool.py",
     "policy/delivery.py": "policy/test_ledger.py",
+    # a case is what the rules make
+    "diagnosis/__init__.py": "diagnosis/test_engine.py",
+    "diagnosis/case.py": "diagnosis/test_endings.py",
     # a rule is only ever used through a plan, and moments are its values
     "faults/rules.py": "faults/test_plan.py",
     "faults/moments.py": "faults/test_plan.py",

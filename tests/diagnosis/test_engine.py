@@ -319,7 +319,7 @@ def _value(draw: st.DrawFn, field: msgspec.structs.FieldInfo) -> Any:
         return draw(SPECIAL[field.name].filter(lambda value: optional or value is not None))
     kinds = {str: WORDS, int: st.integers(0, 10**9), float: NUMBERS, bool: st.booleans()}
     for kind, strategy in kinds.items():
-        if field.type is kind or kind in getattr(field.type, "__args__", ()):
+        if field.type is kind or (optional and kind in field.type.__args__):
             return draw(strategy)
     return draw(st.just([]))
 
