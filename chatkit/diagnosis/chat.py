@@ -35,10 +35,10 @@ STORM_ATTEMPTS, STORM_PAUSE = 5, 1.0
 SEEN_TO_USE = 2
 """Looks with HEAD from which on the monitor is seen to use it."""
 NO_HEAD = {404, 405, 501}
-MOST_PARSED = 5_000
+MOST_PARSED = 2_000
 """Messages whose JSON is read."""
 
-MOST_READ = 5_000
+MOST_READ = 2_000
 """Messages that are looked at one by one for what is no JSON."""
 _FRAME_RECEIVED = KIND_CODE[FrameReceived]
 

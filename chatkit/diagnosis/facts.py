@@ -56,7 +56,7 @@ ISSUED = re.compile(r"\[jwt[^\]]*\biat=(\d+)")
 _INBOUND = (FrameReceived, PingReceived, PongReceived, OpaqueReceived)
 _OUTBOUND = (FrameSent, PingSent, PongSent, OpaqueSent)
 _DATA = (FrameReceived, FrameSent)
-_LOOKED_AT = 2000
+_LOOKED_AT = 500
 """Frames at the beginning and at the end of a life whose type is looked at."""
 _FAREWELL, _ALERT = 0.5, 64
 """Seconds before the end within which so few unreadable bytes are TLS's own goodbye (RFC 8446, section 6.1)."""
