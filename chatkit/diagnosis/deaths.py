@@ -116,7 +116,7 @@ def after(facts: Facts, life: Life) -> tuple[str, tuple[str, ...], float] | None
         return "nothing", (), AFTERMATH
     last = int(ours[-1])
     gap = life.end - float(life.trace.at[last])
-    if not facts.visible("payloads") and life.type_at(last) is None:
+    if life.type_at(last) is None and not facts.shows(life, "payloads"):
         return None  # what it was cannot be told
     action = _action(life, last)
     late = float(life.trace.at[last]) - life.start >= EARLY_PING
@@ -191,10 +191,10 @@ def of_end(facts: Facts, life: Life) -> Iterator[Observation]:
 
 def _of_first_frame(facts: Facts, life: Life) -> Iterator[Observation]:
     """Where messages cannot be read: whether the first that we ever sent was right before the end."""
-    if facts.visible("payloads") or not facts.visible("sent") or not facts.visible("frames") or life.connection.opaque:
+    if facts.shows(life, "payloads") or not facts.visible("sent") or not facts.visible("frames"):
         return
     ours = life.of(FrameSent, PingSent, until=life.end + 1e-6)
-    if len(ours) != 1 or actor(_ending(life)) == "client" or life.end - life.start > EARLY:
+    if life.connection.opaque or len(ours) != 1 or actor(_ending(life)) == "client" or life.end - life.start > EARLY:
         return
     gap = life.end - float(life.trace.at[ours[0]])
     if gap <= AFTERMATH:

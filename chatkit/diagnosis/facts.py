@@ -251,6 +251,11 @@ class Facts:
         """Whether the evidence can show something (a word of ``chatkit.visibility``)."""
         return word not in self.trace.not_visible
 
+    def shows(self, life: Life, word: str) -> bool:
+        """As :meth:`visible`, of merged evidence for the vantage points that saw this connection."""
+        seen = [one for one in self.trace.header.vantages if one.name in life.connection.vantages]
+        return self.visible(word) if not seen else any(word not in one.not_visible for one in seen)
+
     @property
     def live(self) -> bool:
         """Whether chatkit itself recorded it."""
