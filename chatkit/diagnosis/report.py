@@ -16,7 +16,7 @@ from chatkit.diagnosis.fingerprints import fingerprints
 from chatkit.diagnosis.limits import suspects
 from chatkit.diagnosis.result import MOST_EVENTS, Evidence, Fix, RankedCause, Remark
 from chatkit.diagnosis.taxonomy import NONE, UNKNOWN, Cause, causes
-from chatkit.events import AttemptStarted, DuplicateSuppressed, Noted
+from chatkit.events import AttemptStarted, DuplicateSuppressed, FrameSent, Noted, PingSent
 from chatkit.visibility import NOT_VISIBLE
 
 if TYPE_CHECKING:
@@ -193,11 +193,23 @@ def _values(facts: Facts, case: Case, cause: Cause) -> dict[str, Any]:
         values.setdefault("detail", values.get("reason") or "close 1002")
     if cause.id in ("invalid-utf8", "compression-broken"):
         values["direction"] = "inbound" if case.value("by") == "client" else "outbound"
+    if cause.id == "early-ping-abort" and values.get("window_s") is None:
+        values |= _first_frame(case)
     if cause.id == "idle-timeout":
         values.setdefault("timeout_s", values.get("age_s"))  # all of its life, where its quiet is not visible
     if cause.id == "worker-timeout":
         values.pop("timeout_s", None)  # it is the worker's, and no quiet of ours
     return values
+
+
+def _first_frame(case: Case) -> dict[str, Any]:
+    """When the first thing that we sent went out, and how long the connection outlived it, where it cannot be read."""
+    places = [(life, life.of(FrameSent, PingSent)) for life in case.lives]
+    sent = [(life, float(life.trace.at[found[0]])) for life, found in places if len(found)]
+    if not sent:
+        return {}
+    window = max(at - life.start for life, at in sent)
+    return {"window_s": round(window, 2), "after_s": round(min(life.end - at for life, at in sent), 2)}
 
 
 def _quiet(life: Any) -> float:
