@@ -34,6 +34,7 @@ STORM_ATTEMPTS, STORM_PAUSE = 5, 1.0
 """Attempts in a row, and the pause in seconds that a well-behaved client stays above in the long run."""
 SEEN_TO_USE = 2
 """Looks with HEAD from which on the monitor is seen to use it."""
+GATEWAY = {502, 503, 504}
 NO_HEAD = {404, 405, 501}
 MOST_PARSED = 2_000
 """Messages whose JSON is read."""
@@ -50,6 +51,7 @@ def cases(facts: Facts, health_method: str | None = None) -> Iterator[Case]:
     rules: tuple[Callable[[Facts], Case | None], ...] = (
         copies,
         replies,
+        errors,
         mute,
         latency,
         typing,
@@ -203,6 +205,23 @@ def _workers(came: list[bool]) -> int | None:
     return next((k for k in range(2, 9) if abs(share - (k - 1) / k) <= 0.06), None)
 
 
+def errors(facts: Facts) -> Case | None:
+    """Messages that HTTP answered with 5xx while a connection was open: the server is there, what it does fails."""
+    asked = [one for one in facts.answers if one.purpose in ("chat", "session") and facts.open_at(one.at)]
+    bad = [one for one in asked if one.status >= 500]
+    if not bad:
+        return None
+    value = "gateway" if bad[0].status in GATEWAY else "server"
+    finding = (
+        f"{len(bad)} of {len(asked)} requests of the chat were answered {bad[0].status} while a connection was open"
+    )
+    found = [Observation(of="errors", value=value, finding=finding, events=tuple(one.id for one in bad[:20]))]
+    lives = list(dict.fromkeys(life for one in bad for life in facts.open_at(one.at)))
+    return _made(
+        "errors", "requests fail", found, lives, code=f"HTTP {bad[0].status}", status=bad[0].status, trigger="message"
+    )
+
+
 def mute(facts: Facts) -> Case | None:
     """The whole server stood still and came back."""
     silent = mutes(facts)
@@ -309,10 +328,13 @@ def contract(facts: Facts) -> Case | None:
 def _unreadable(facts: Facts) -> Iterator[tuple[str, str, str | None]]:
     """Text messages of the server that are no JSON, where the rest of them is."""
     left = MOST_READ
+    # Some evidence shortens messages itself.
+    short = {one.name for one in facts.trace.header.vantages if "payloads" in one.not_visible}
     for life in facts.lives:
         places = life.of(FrameReceived)[: max(0, min(2000, left))].tolist()
         left -= len(places)
         frames = [e for i in places if isinstance(e := facts.trace[i], FrameReceived)]
+        frames = [e for e in frames if e.id.rpartition("/")[0] not in short]
         texts = [e for e in frames if e.opcode == "text" and e.fin and e.text and e.digest is None]
         broken = [e for e in texts if body_of(e.text) is None and e.text != "null"]
         if broken and len(broken) < len(texts) / 2:

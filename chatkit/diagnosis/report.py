@@ -345,7 +345,10 @@ def remarks(facts: Facts, found: list[Case]) -> tuple[Remark, ...]:
     if facts.trace.header.vantages:
         from chatkit.merging import disagreements
 
-        out += [Remark(finding=one.text, events=one.events) for one in disagreements(facts.trace)[:10]]
+        told: dict[str, list[str]] = {}
+        for one in disagreements(facts.trace):
+            told.setdefault(one.text, []).extend(one.events)
+        out += [Remark(finding=text, events=tuple(events[:MOST_EVENTS])) for text, events in list(told.items())[:10]]
     return tuple(out)
 
 

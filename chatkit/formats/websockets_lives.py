@@ -85,12 +85,15 @@ class Lives:
         self._guessed = self._echoes = self._unsided = 0
         self.retries = 0
         self.side: str | None = None
+        self.sides: set[str] = set()
+        """Whose log it is: ``client``, ``server`` or both."""
 
     def turn(self, key: str | None, side: str | None) -> None:
         """The next line comes from the connection with this id, or at least from this side's log."""
         self._named = key is not None
         self._key = key or side or ""
         self.side = side or self.side
+        self.sides |= {side} if side else set()
 
     # What lines say
 
@@ -114,6 +117,7 @@ class Lives:
         if life.side is None:
             life.side = "client" if mark == ">" else "server"
         self.side = self.side or life.side
+        self.sides.add(life.side)
         life.request = (wall, target, [])
         self._reading[self._key] = (life, mark)
 

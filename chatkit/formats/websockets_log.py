@@ -116,6 +116,9 @@ class _Reader:
         self._end_traceback()
         self._lives.finish(timed="timing" not in self._collector.not_visible)
         self._lines.finish()
+        if len(self._lives.sides) == 1:
+            other = {"client": "server-side", "server": "client-side"}
+            self._collector.not_visible.add(other[next(iter(self._lives.sides))])
         if self._shortened:
             self._collector.not_visible.add("payloads")
             self._collector.warn(

@@ -42,7 +42,9 @@ class Tie(NamedTuple):
 
 def rank(view: View) -> int:
     """Where on the way from client (0) to server (3) a vantage of this format stands."""
-    origin = view.vantage.origin
+    origin, hidden = view.vantage.origin, view.vantage.not_visible
+    if origin.format == "websockets-log" and ("server-side" in hidden) != ("client-side" in hidden):
+        return 0 if "server-side" in hidden else 3
     return _RANKS.get(origin.format or origin.kind, _MIDDLE)
 
 
