@@ -29,10 +29,12 @@ SLOW_ONCE, SLOW = 10.0, 5.0
 """Seconds: an answer that is called slow alone, and one among several like it."""
 STUCK_AFTER = 5.0
 """Seconds after the answer for which a typing indicator may stay on."""
-STORM_ATTEMPTS, STORM_PAUSE = 5, 1.0
-"""Attempts in a row, and the pause in seconds that a well-behaved client stays above in the long run."""
+STORM_ATTEMPTS, STORM_PAUSE, STORM_LIFE = 5, 1.0, 3.0
+"""Attempts in a row, the pause in seconds that a well-behaved client stays above in the long run, and the age up to
+which a life is no success after which a client may begin anew."""
 SEEN_TO_USE = 2
 """Looks with HEAD from which on the monitor is seen to use it."""
+GATEWAY = {502, 503, 504}
 NO_HEAD = {404, 405, 501}
 MOST_PARSED = 20_000
 """Messages whose JSON is read."""
@@ -45,6 +47,7 @@ def cases(facts: Facts, health_method: str | None = None) -> Iterator[Case]:
     rules: tuple[Callable[[Facts], Case | None], ...] = (
         copies,
         replies,
+        errors,
         mute,
         latency,
         typing,
@@ -203,6 +206,23 @@ def _workers(came: list[bool]) -> int | None:
     return next((k for k in range(2, 9) if abs(share - (k - 1) / k) <= 0.06), None)
 
 
+def errors(facts: Facts) -> Case | None:
+    """Messages that HTTP answered with 5xx while a connection was open: the server is there, what it does fails."""
+    asked = [one for one in facts.answers if one.purpose in ("chat", "session") and facts.open_at(one.at)]
+    bad = [one for one in asked if one.status >= 500]
+    if not bad:
+        return None
+    value = "gateway" if bad[0].status in GATEWAY else "server"
+    finding = (
+        f"{len(bad)} of {len(asked)} requests of the chat were answered {bad[0].status} while a connection was open"
+    )
+    found = [Observation(of="errors", value=value, finding=finding, events=tuple(one.id for one in bad[:20]))]
+    lives = list(dict.fromkeys(life for one in bad for life in facts.open_at(one.at)))
+    return _made(
+        "errors", "requests fail", found, lives, code=f"HTTP {bad[0].status}", status=bad[0].status, trigger="message"
+    )
+
+
 def mute(facts: Facts) -> Case | None:
     """The whole server stood still and came back."""
     silent = mutes(facts)
@@ -325,7 +345,9 @@ def storm(facts: Facts) -> Case | None:
     best: list[Life] = []
     for before, after in itertools.pairwise(lives):
         pause = after.connection.started_at - before.end
-        soon = 0 <= pause < STORM_PAUSE and before.connection.ending is not None and before.end - before.start < 10.0
+        soon = (
+            0 <= pause < STORM_PAUSE and before.connection.ending is not None and before.end - before.start < STORM_LIFE
+        )
         run = [*(run or [before]), after] if soon else []
         best = max(best, run, key=len)
     if len(best) < STORM_ATTEMPTS:

@@ -165,7 +165,9 @@ def _scenes() -> Iterator[Scene]:
         yield Scene(
             label="max-lifetime", faults=("max-lifetime:age=7",), seconds=30, messages=7, policy=policy, seed=seed
         )
-        yield Scene(label="nat-timeout", faults=("black-hole:after=6",), seconds=36, policy=policy, seed=seed)
+        yield Scene(
+            label="nat-timeout", faults=("black-hole:after=2",), seconds=30 + seed / 4, policy=policy, seed=seed
+        )
         yield Scene(label=NO_FAULT, seconds=20, messages=6, typing=True, policy=policy, bot="storyteller", seed=seed)
         yield Scene(label="server-crash", faults=("server-crash:after=5,gap=3",), seconds=13, policy=policy, seed=seed)
     for status in (429, 503):

@@ -113,6 +113,18 @@ def test_the_share_of_workers(pattern, value) -> None:
     assert of(chat.replies(facts(tale)))["workers"] == value
 
 
+@pytest.mark.parametrize(("status", "value"), [(500, "server"), (502, "gateway"), (404, None), (200, None)])
+def test_requests_that_fail(status, value) -> None:
+    """5xx while a connection is open; not while none is."""
+    tale = living()
+    tale.api(30, status, purpose="chat")
+    case = chat.errors(facts(tale))
+    assert (of(case)["errors"] if case is not None else None) == value
+    tale = Tale()
+    tale.api(30, status, purpose="chat")
+    assert chat.errors(facts(tale)) is None
+
+
 @pytest.mark.parametrize(("took", "slow"), [([12], True), ([6], False), ([6, 7], True), ([1, 30, 1], False)])
 def test_latency(took, slow) -> None:
     """One very slow answer, or several slow ones; a single outlier is not the rule."""

@@ -23,7 +23,7 @@ out-of-order reconnect-storm wrong-contract
 """.split()
 """Of the taxonomy, in its order; they are part of the JSON interface."""
 KINDS = {"attempt", "life"} | {
-    *("mute", "copies", "replies", "latency", "typing", "order", "contract", "attempts", "monitor")
+    *("mute", "errors", "copies", "replies", "latency", "typing", "order", "contract", "attempts", "monitor")
 }
 WHO = {"client", "server", "proxy", "network"}
 IN_WORDS = {

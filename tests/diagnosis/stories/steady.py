@@ -343,6 +343,18 @@ def the_handler_fails() -> Tale:
     return tale
 
 
+@story("server-error")
+def every_message_is_answered_500() -> Tale:
+    """The socket lives, HTTP fails."""
+    tale = Tale()
+    tale.opens(1, "1")
+    tale.pings(6, 100, 20, "1")
+    for n in range(3):
+        tale.api(10 + 20 * n, 500, purpose="chat")
+    tale.notified(110, "1")
+    return tale
+
+
 @story("server-error", SERVER_LOG)
 def a_traceback_in_the_log() -> Tale:
     """The server's log has an exception at that moment."""
