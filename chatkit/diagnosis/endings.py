@@ -135,8 +135,8 @@ def _of_after(facts: Facts, case: Case) -> Iterator[Observation]:
             of="pinged", value=when, finding=f"that ping came {soon:.1f} s after the opening", events=events
         )
     if any(act[0] == "nothing" for _, act in acts):
-        words = "others of these lives ended in the same way though they had done nothing"
-        yield Observation(of="repeat", value="twin-died", finding=words, events=events)
+        twin = "others of these lives ended in the same way though they had done nothing"
+        yield Observation(of="repeat", value="twin-died", finding=twin, events=events)
     else:
         yield from _of_twins(facts, case, value, gap)
 

@@ -198,7 +198,6 @@ def _values(facts: Facts, case: Case, cause: Cause) -> dict[str, Any]:
     if cause.id == "worker-timeout":
         values.pop("timeout_s", None)  # it is the worker's, and no quiet of ours
     return values
-    return values
 
 
 def _quiet(life: Any) -> float:
