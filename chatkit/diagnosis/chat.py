@@ -30,8 +30,9 @@ SLOW_ONCE, SLOW = 10.0, 5.0
 """Seconds: an answer that is called slow alone, and one among several like it."""
 STUCK_AFTER = 5.0
 """Seconds after the answer for which a typing indicator may stay on."""
-STORM_ATTEMPTS, STORM_PAUSE = 5, 1.0
-"""Attempts in a row, and the pause in seconds that a well-behaved client stays above in the long run."""
+STORM_ATTEMPTS, STORM_PAUSE, STORM_LIFE = 5, 1.0, 3.0
+"""Attempts in a row, the pause in seconds that a well-behaved client stays above in the long run, and the age up to
+which a life is no success after which a client may begin anew."""
 SEEN_TO_USE = 2
 """Looks with HEAD from which on the monitor is seen to use it."""
 GATEWAY = {502, 503, 504}
@@ -350,7 +351,9 @@ def storm(facts: Facts) -> Case | None:
     best: list[Life] = []
     for before, after in itertools.pairwise(lives):
         pause = after.connection.started_at - before.end
-        soon = 0 <= pause < STORM_PAUSE and before.connection.ending is not None and before.end - before.start < 10.0
+        soon = (
+            0 <= pause < STORM_PAUSE and before.connection.ending is not None and before.end - before.start < STORM_LIFE
+        )
         run = [*(run or [before]), after] if soon else []
         best = max(best, run, key=len)
     if len(best) < STORM_ATTEMPTS:

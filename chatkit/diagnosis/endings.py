@@ -134,7 +134,11 @@ def _of_after(facts: Facts, case: Case) -> Iterator[Observation]:
         yield Observation(
             of="pinged", value=when, finding=f"that ping came {soon:.1f} s after the opening", events=events
         )
-    yield from _of_twins(facts, case, value, gap)
+    if any(act[0] == "nothing" for _, act in acts):
+        twin = "others of these lives ended in the same way though they had done nothing"
+        yield Observation(of="repeat", value="twin-died", finding=twin, events=events)
+    else:
+        yield from _of_twins(facts, case, value, gap)
 
 
 def _of_twins(facts: Facts, case: Case, value: str, gap: float) -> Iterator[Observation]:
@@ -308,6 +312,8 @@ def _of_rival(facts: Facts, case: Case) -> Iterator[Observation]:
             if one is not life
             and one.opened
             and -0.3 <= life.end - one.start <= RIVAL
+            # What was tried only after the end is a return, no rival.
+            and one.connection.started_at < life.end
             and one.start > life.start
             and (one.connection.url or "").partition("?")[0] == place
         ]
