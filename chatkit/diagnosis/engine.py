@@ -31,7 +31,7 @@ MOST_SURE = 0.99
 """No recording proves more than that."""
 
 NORMAL: dict[str, dict[str, float]] = {
-    "ending": {"close-1000": 0.5, "close-1001": 0.22, "close-1005": 0.1, "hidden": .1, "close-hidden": 0.05, "*": 1e-3},
+    "ending": {"close-1000": 0.46, "close-1001": .22, "close-1005": .1, "hidden": .14, "close-hidden": 0.05, "*": .001},
     "by": {"client": 0.9, "server": 0.09, "nobody": 0.01},
     "age": {"instant": 0.04, "early": 0.3, "minutes": 0.5, "hours": 0.16},
     "timer": {"single": 0.6, "irregular": 0.35, "either": 0.02, "*": 0.005},
@@ -45,6 +45,7 @@ NORMAL: dict[str, dict[str, float]] = {
     "often": {"again": 0.02, "no": 0.98},
     "path": {"clean": 0.9, "repeated": 0.09, "unacknowledged": 0.01},
     "lag": {"fine": 0.99, "blocked": 0.01},
+    "log": {"nothing": 0.9, "client-closed": 0.07, "stop": 0.02, "*": 0.002},
     "rival": {"no": 0.9, "yes": 0.1},
 }  # fmt: skip
 """A clean life: what it makes visible."""

@@ -9,7 +9,7 @@ from chatkit.diagnosis import deaths
 from chatkit.diagnosis.case import Case, Observation
 from chatkit.diagnosis.facts import Facts, Life
 
-KILLED = ("worker-killed", "worker-exit", "exit")
+KILLED = ("worker-killed",)
 """Facts of a log that end the connections they are about."""
 WITHIN = 5.0
 """Seconds between a master's decision and the end of its worker."""
