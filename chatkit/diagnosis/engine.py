@@ -31,7 +31,8 @@ MOST_SURE = 0.99
 """No recording proves more than that."""
 
 NORMAL: dict[str, dict[str, float]] = {
-    "ending": {"close-1000": 0.46, "close-1001": .22, "close-1005": .1, "hidden": .14, "close-hidden": 0.05, "*": .001},
+    "ending": {"close-1000": 0.46, "close-1001": 0.22, "close-1005": 0.1,
+               "hidden": 0.14, "close-hidden": 0.05, "*": 0.001},
     "by": {"client": 0.9, "server": 0.09, "nobody": 0.01},
     "age": {"instant": 0.04, "early": 0.3, "minutes": 0.5, "hours": 0.16},
     "timer": {"single": 0.6, "irregular": 0.35, "either": 0.02, "*": 0.005},

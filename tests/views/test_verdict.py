@@ -12,7 +12,7 @@ import pytest
 from chatkit.trace import Header, Origin, Trace
 from chatkit.views import verdict
 from tests.builders import incident_trace
-from tests.views.verdicts import HEALTHY, HOSTILE, THIN, Diagnosis, RankedCause, early_ping
+from tests.views.verdicts import HEALTHY, HOSTILE, THIN, Diagnosis, early_ping, ranked
 
 TRACE = incident_trace()
 CONTRAST = 4.5
@@ -100,7 +100,7 @@ def test_not_enough_says_what_would_settle_it() -> None:
 def test_a_second_cause_of_other_connections_is_told_in_full() -> None:
     """Not as a second guess."""
     (first,) = early_ping(TRACE).causes
-    other = RankedCause(id="idle-timeout", confidence=0.9, who="proxy", connections=("4",), summary="Idle too long.")
+    other = ranked(id="idle-timeout", confidence=0.9, who="proxy", connections=("4",), summary="Idle too long.")
     words = plain(verdict.card(Diagnosis(verdict="fault", causes=(first, other)), TRACE))
     assert "And: Idle too long." in words
     assert "What else it could be" not in words

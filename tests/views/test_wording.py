@@ -7,9 +7,9 @@ import pytest
 from chatkit.events import AttemptFailed, CloseReceived, EndReported, FrameSent, Opened, TransportEnded, UpgradeAnswered
 from chatkit.views import wording
 from tests.stories import story, text
-from tests.views.verdicts import RankedCause
+from tests.views.verdicts import ranked
 
-CAUSE = RankedCause(id="server-error", confidence=0.9, who="server", connections=("1",))
+CAUSE = ranked(id="server-error", confidence=0.9, who="server", connections=("1",))
 
 
 @pytest.mark.parametrize(
@@ -57,13 +57,13 @@ def test_nothing_ended_is_nothing_said() -> None:
     assert wording.ending(story((0.0, Opened)), CAUSE) is None
     assert wording.ending(None, CAUSE) is None
     ended = story((0.0, Opened), (5.0, TransportEnded, {"how": "fin", "by": "server"}))
-    assert wording.ending(ended, RankedCause(id="lost-reply", confidence=1.0, who="server")) is None
+    assert wording.ending(ended, ranked(id="lost-reply", confidence=1.0, who="server")) is None
 
 
 def test_measured_values_have_units() -> None:
     """Seconds, bytes and rates by the name of the parameter."""
     parameters = {"timeout_s": 60.0, "limit_bytes": 1048576, "hazard_per_s": 0.1, "counts": "inbound", "code": None}
-    cause = RankedCause(id="x", confidence=1.0, who="server", parameters=parameters)
+    cause = ranked(id="x", confidence=1.0, who="server", parameters=parameters)
     assert wording.measured(cause) == ["timeout 60 s", "limit 1,048,576 B", "hazard 0.1 per s", "counts inbound"]
 
 

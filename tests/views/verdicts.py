@@ -1,64 +1,16 @@
-"""Diagnoses as values, by the shape of the room ``chatkit.diagnosis``: a fault, no fault, not enough."""
+"""Diagnoses as values: a fault, no fault, not enough."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-from msgspec import Struct
-
+from chatkit.diagnosis.result import Diagnosis, Evidence, Fix, RankedCause, Remark, RuledOut
 from chatkit.trace import Trace
 
 
-class Evidence(Struct, frozen=True, kw_only=True):
-    finding: str
-    events: tuple[str, ...] = ()
-    supports: bool = True
-
-
-class Fix(Struct, frozen=True, kw_only=True):
-    summary: str = ""
-    where: str = ""
-    settings: dict[str, str] = {}
-
-
-class RankedCause(Struct, frozen=True, kw_only=True):
-    id: str
-    title: str = ""
-    confidence: float
-    who: str
-    connections: tuple[str, ...] = ()
-    summary: str = ""
-    parameters: dict[str, Any] = {}
-    likely: tuple[str, ...] = ()
-    evidence: tuple[Evidence, ...] = ()
-    fix: Fix = Fix()
-    lookalikes: tuple[tuple[str, float], ...] = ()
-    experiment: str = ""
-
-
-class Remark(Struct, frozen=True, kw_only=True):
-    finding: str
-    events: tuple[str, ...] = ()
-
-
-class RuledOut(Struct, frozen=True, kw_only=True):
-    id: str
-    because: str
-
-
-class Diagnosis(Struct, frozen=True, kw_only=True):
-    verdict: str
-    causes: tuple[RankedCause, ...] = ()
-    remarks: tuple[Remark, ...] = ()
-    ruled_out: tuple[RuledOut, ...] = ()
-    unknown: tuple[str, ...] = ()
-    headline: str = ""
-    next_steps: tuple[str, ...] = ()
-    lives: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        return msgspec.to_builtins(self)
+def ranked(**fields: Any) -> RankedCause:
+    """A cause of which the test says only what it is about."""
+    return RankedCause(**({"title": "", "summary": "", "connections": (), "fix": Fix(summary="")} | fields))
 
 
 def ids(trace: Trace, *, connection: str, kind: str, type_: str | None = None) -> tuple[str, ...]:
@@ -83,7 +35,7 @@ def early_ping(trace: Trace) -> Diagnosis:
     return Diagnosis(
         verdict="fault",
         causes=(
-            RankedCause(
+            ranked(
                 id="early-ping-abort",
                 confidence=0.97,
                 who="server",
@@ -125,14 +77,14 @@ HEALTHY = Diagnosis(
 THIN = Diagnosis(
     verdict="inconclusive",
     causes=(
-        RankedCause(
+        ranked(
             id="server-error",
             confidence=0.4,
             who="server",
             summary="A handler fails.",
             evidence=(Evidence(finding="it ended 0.2 s after a message of ours", events=("3",)),),
         ),
-        RankedCause(id="network-reset", confidence=0.3, who="network", summary="A hop resets at random."),
+        ranked(id="network-reset", confidence=0.3, who="network", summary="A hop resets at random."),
     ),
     unknown=("which close code ended it",),
     next_steps=("record a NetLog in the browser", "chatkit diagnose URL --bot B"),
@@ -141,7 +93,7 @@ NASTY = "<script>alert(1)</script> \x1b[2J\u202e | `x` @everyone [l](http://x)" 
 HOSTILE = Diagnosis(
     verdict="fault",
     causes=tuple(
-        RankedCause(
+        ranked(
             id=NASTY,
             confidence=confidence,
             who=NASTY,
