@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from chatkit.preflight import check
     from chatkit.recorder import Recorder
     from chatkit.trace import Trace
-    from chatkit.widgets import Console, TimelineExplorer
+    from chatkit.widgets import Console, TimelineExplorer, Verdict
 
 __version__ = "0.1.0"
 
@@ -47,6 +47,7 @@ _ROOMS = {
     # windows
     "Console": "chatkit.widgets",
     "TimelineExplorer": "chatkit.widgets",
+    "Verdict": "chatkit.widgets",
     # errors
     "ChatkitError": "chatkit.errors",
 }
@@ -62,6 +63,7 @@ __all__ = [
     "Recorder",
     "TimelineExplorer",
     "Trace",
+    "Verdict",
     "check",
     "connect",
     "diagnose",

@@ -118,8 +118,13 @@ def _fields(whose: str, ours: list[tuple[str, str]], theirs: list[tuple[str, str
             yield _said(f"{whose} lacks {name}: {good[name][:80]}", (event,), value)
         elif name not in good:
             yield _said(f"{whose} has {name}: {mine[name][:80]}", (event,), value)
-        elif mine[name] != good[name]:
+        elif mine[name] != good[name] and not (name == "host" and _name(mine[name]) == _name(good[name])):
             yield _said(f"{whose} has {name}: {mine[name][:80]} (there: {good[name][:80]})", (event,), value)
+
+
+def _name(host: str) -> str:
+    """Without the port, which is another for every server that is started for a test."""
+    return host.rpartition(":")[0] or host
 
 
 def _extensions(mine: Facts, good: Facts, ours: Life, theirs: Life) -> Iterator[Difference]:

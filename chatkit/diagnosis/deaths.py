@@ -120,7 +120,9 @@ def after(facts: Facts, life: Life) -> tuple[str, tuple[str, ...], float] | None
         return None  # what it was cannot be told
     action = _action(life, last)
     late = float(life.trace.at[last]) - life.start >= EARLY_PING
-    if late and gap > ANSWERED and action in _PINGS and _answered(life, last, action):
+    # Where the end itself is not visible, a ping that was answered tells nothing of it either.
+    over = (late and gap > ANSWERED) or ending_value(facts, life) == "hidden"
+    if over and action in _PINGS and _answered(life, last, action):
         return "nothing", (), AFTERMATH  # it was dealt with, and life went on
     return action, life.ids([last]), gap
 

@@ -193,13 +193,29 @@ def _values(facts: Facts, case: Case, cause: Cause) -> dict[str, Any]:
         values.setdefault("detail", values.get("reason") or "close 1002")
     if cause.id in ("invalid-utf8", "compression-broken"):
         values["direction"] = "inbound" if case.value("by") == "client" else "outbound"
-    if cause.id == "early-ping-abort" and values.get("window_s") is None:
-        values |= _first_frame(case)
+    if cause.id == "early-ping-abort":
+        values |= _window(case, values)
+    if cause.id == "server-error":
+        code = values.get("code")
+        values["how"] = "no close frame" if code == 1006 else code if code is not None else values.get("status")
     if cause.id == "idle-timeout":
         values.setdefault("timeout_s", values.get("age_s"))  # all of its life, where its quiet is not visible
     if cause.id == "worker-timeout":
         values.pop("timeout_s", None)  # it is the worker's, and no quiet of ours
     return values
+
+
+def _window(case: Case, values: dict[str, Any]) -> dict[str, Any]:
+    """What came too early, and how early that was."""
+    found: dict[str, Any] = {"first": "the first ping"}
+    if values.get("window_s") is None:
+        found = _first_frame(case) | {"first": "the first thing that the client sends, its ping by all appearances"}
+    low, high = values.get("window_min_s", found.get("window_s")), values.get("window_max_s")
+    if low is not None:
+        found["window_words"] = f"{low:g} s" + (f", when {high:g} s is late enough," if high is not None else "")
+    if high is None:
+        found["window_min_s"] = None  # the same as the window
+    return found
 
 
 def _first_frame(case: Case) -> dict[str, Any]:
@@ -366,6 +382,12 @@ def unknowns(
         if any(id in ("idle-timeout", "max-lifetime") and chance >= NOT_APART for id, chance in cause.lookalikes):
             seconds = cause.parameters.get("timeout_s") or cause.parameters.get("age_s")
             out.append(f"timer of {seconds} s: idle or age, not told apart for certain here")
+    dark = [life.id for life in facts.lives if life.connection.opaque]
+    if dark:
+        which = f"connection{'s' if len(dark) > 1 else ''} {', '.join(dark[:10])}"
+        out.append(
+            f"{which}: encrypted, and no keys were given: only what TCP shows is visible, no message and no close"
+        )
     hidden = [NOT_VISIBLE[word] for word in facts.trace.not_visible if word in NOT_VISIBLE]
     if hidden:
         out.append(f"not visible in this evidence: {'; '.join(hidden)}")
@@ -391,6 +413,13 @@ def next_steps(
 ) -> tuple[str, ...]:
     """What would settle what is open, most telling first."""
     out = [one.experiment for one in named if one.lookalikes and one.experiment]
+    if facts.trace.header.vantages:
+        from chatkit.merging import disagreements
+
+        if any(one.who == "proxy" for one in disagreements(facts.trace)):
+            out.insert(0, "a capture on each side of what stands between the vantage points: it changes what passes")
+    if any(life.connection.opaque for life in facts.lives):
+        out.insert(0, "the client's TLS keys: set SSLKEYLOGFILE, capture again, give --keylog")
     for case, hypotheses in doubts:
         if case.why_not:
             out.append("record it where the end is visible: NetLog, capture, server log, or `chatkit diagnose`")

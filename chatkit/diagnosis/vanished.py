@@ -96,7 +96,7 @@ def _left_behind(facts: Facts, lives: list[Life]) -> Iterator[Case]:
     )
     yield Case(
         kind="life",
-        title=f"opened again{count}",
+        title=f"how it ended is not visible, and the client opened it again{count}",
         lives=tuple(gone),
         observations=(found, Observation(of="age", value="early", finding="it was replaced")),
         facts={"again": True},

@@ -2,5 +2,6 @@
 
 from chatkit.widgets.console import Console
 from chatkit.widgets.explorer import TimelineExplorer
+from chatkit.widgets.verdict import Verdict
 
-__all__ = ["Console", "TimelineExplorer"]
+__all__ = ["Console", "TimelineExplorer", "Verdict"]

@@ -179,6 +179,7 @@ def test_rule_9_behind_a_proxy_ends_change_their_meaning(monkeypatch) -> None:
         connection: str
         text: str
         events: tuple[str, ...]
+        who: str = "proxy"
 
     said = Disagreement("close-not-delivered", "1", "the close frame 1012 never reached the client", ("a/1",))
     monkeypatch.setattr("chatkit.merging.disagreements", lambda trace: [said])
@@ -190,6 +191,7 @@ def test_rule_9_behind_a_proxy_ends_change_their_meaning(monkeypatch) -> None:
     events = [msgspec.structs.replace(event, id=f"a/{event.id}") for event in tale.trace().__iter__()]
     diagnosis = diagnose(Trace.of(events, header))
     assert said.text in [remark.finding for remark in diagnosis.remarks]
+    assert "a capture on each side" in diagnosis.next_steps[0]
 
 
 def test_rule_10_only_survival_counts() -> None:

@@ -28,7 +28,20 @@ KINDS = {"attempt", "life"} | {
 WHO = {"client", "server", "proxy", "network"}
 IN_WORDS = {
     *("host", "status", "location", "offered", "retry", "established", "who_gave_up", "limit", "whose", "at"),
-    *("count_words", "gap_words", "trigger_words", "mean_s", "lost", "asked", "count", "expected", "attempts"),
+    *(
+        "count_words",
+        "gap_words",
+        "window_words",
+        "first",
+        "how",
+        "trigger_words",
+        "mean_s",
+        "lost",
+        "asked",
+        "count",
+        "expected",
+        "attempts",
+    ),
     *("code", "reason", "size_bytes", "waited_s", "port", "timeout_s"),
 }
 """Names that a summary may use beside its cause's parameters."""

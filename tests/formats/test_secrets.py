@@ -22,6 +22,7 @@ from chatkit.formats import IMPORTERS, jsonl, load
 from chatkit.merging import merge
 from chatkit.redact import Redactor
 from chatkit.trace import Trace
+from chatkit.views.report import report
 from formats.templates import TEMPLATES, harmless
 from stories import make_jwt
 
@@ -129,8 +130,11 @@ def outputs(trace: Trace, folder: Path) -> Iterator[tuple[str, bytes]]:
             path = folder / "export"
             getattr(importlib.import_module(module), function)(trace, path)
             yield module, path.read_bytes()
-    if hasattr(chatkit, "diagnose"):
-        yield "diagnosis", str(chatkit.diagnose(trace)).encode()
+    diagnosis = chatkit.diagnose(trace)
+    yield "diagnosis", str(diagnosis).encode()
+    yield "diagnosis as JSON", msgspec.json.encode(diagnosis.to_dict())
+    yield "ticket", diagnosis.ticket().encode()
+    yield "report", report(trace, diagnosis).encode()
     merged = merge(trace, trace)
     yield "merged", b"\n".join(merged.rows) + msgspec.json.encode(merged.header) + "\n".join(merged.warnings).encode()
 
