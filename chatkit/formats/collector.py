@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from chatkit.errors import ImportFailed
 from chatkit.events import KIND_CODE, Event, FrameReceived, FrameSent
 from chatkit.formats.rows import HEADS, Rows, Spool, tail
 from chatkit.trace import Header, Origin, Trace
@@ -247,6 +248,13 @@ class Collector:
         return self.redactor.text(self.target) if self.target else None
 
     def _put(self, wall: float, kind: int, connection: str | None, size: int, piece: bytes, rank: int = 0) -> None:
+        if len(self._kind) >= MOST_EVENTS:
+            raise ImportFailed(
+                "the file holds too many events",
+                source=self.source.name,
+                expected=f"at most {MOST_EVENTS:,}",
+                remedy="cut the capture or log down to the time of the incident",
+            )
         if not -1e11 < wall < 1e11:  # also no number at all
             wall = 0.0
         self._wall.append(wall)

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chatkit.errors import ImportFailed
 from chatkit.events import (
     KIND_CODE,
     EndReported,
@@ -403,3 +404,13 @@ def test_more_rows_than_memory(monkeypatch: pytest.MonkeyPatch) -> None:
         made.add(5.0, Noted, text="n")
     assert made._spool._written > 0
     assert sorted(e.text for e in made.build()) == sorted([*TEXTS, "n"] * 20)
+
+
+def test_too_many_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused with a way out, rather than half read."""
+    monkeypatch.setattr("chatkit.formats.collector.MOST_EVENTS", 3)
+    made = collector()
+    for _ in range(3):
+        made.add(1.0, Noted, text="x")
+    with pytest.raises(ImportFailed, match="too many events"):
+        made.add(1.0, Noted, text="x")
