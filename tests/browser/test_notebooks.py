@@ -50,3 +50,23 @@ def test_runbook_of_the_incident_runs(open_notebook: Open) -> None:
     text = lab.page.locator(".jp-Notebook").inner_text()
     assert "3 of 3 ended without a close frame within 1 s of our ping" in text
     assert_quiet(lab)
+
+
+def test_a_claim_of_the_verdict_selects_its_events(open_notebook: Open) -> None:
+    """The card, a click on what speaks for it, and the timeline shows which events those are."""
+    capture = ROOT / "tests" / "data" / "runbooks" / "wire-incident.pcap"
+    cells = [
+        f"import chatkit\nshown = chatkit.Verdict(chatkit.load({str(capture)!r}))\nshown",
+        "print(f'selected: {len(shown.explorer.selection)}')",
+    ]
+    lab = open_notebook(cells)
+    lab.run_all()
+    lab.wait_idle()
+    claim = lab.page.locator("button", has_text="after our first ping")
+    claim.click()
+    lab.page.locator(".jp-Notebook .jp-CodeCell .cm-content").nth(1).click()
+    lab.page.keyboard.press("Shift+Enter")
+    lab.page.wait_for_selector(".jp-OutputArea-output:has-text('selected: 3')", timeout=PATIENCE)
+    claim.scroll_into_view_if_needed()
+    assert "early-ping-abort" in lab.page.locator(".jp-Notebook").inner_text()
+    assert_quiet(lab)

@@ -159,7 +159,7 @@ async def test_auth_rejected_after(house) -> None:
 
 async def test_token_expired(house) -> None:
     """Tokens say so themselves; at exp the connection ends with 4001 and the token opens nothing more."""
-    home = await house("token-expired:after=0.4")
+    home = await house("token-expired:after=2")
     token = home.lab.token
     exp = jwt.decode(token, options={"verify_signature": False, "verify_exp": False})["exp"]
     async with home.socket(token) as ws:
