@@ -359,12 +359,8 @@ def _of_mute(facts: Facts, case: Case, silent: tuple[Mute, ...]) -> Iterator[Obs
 
 
 def _of_disagreement(facts: Facts, case: Case) -> Iterator[Observation]:
-    if not facts.trace.header.vantages:
-        return
-    from chatkit.merging import disagreements
-
     mine = set(case.connections)
-    for one in disagreements(facts.trace):
+    for one in facts.disagreements:
         if one.connection in mine and one.what in ("close-not-delivered", "different-end", "different-code"):
             yield Observation(of="vantage", value="not-delivered", finding=one.text, events=one.events)
             return

@@ -41,6 +41,7 @@ from chatkit.events import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from chatkit.merging import Disagreement
     from chatkit.trace import Trace
 
 E = TypeVar("E", bound=Event)
@@ -275,6 +276,15 @@ class Facts:
         """All events of a kind, whatever the connection."""
         places = np.flatnonzero(self.trace.kind == KIND_CODE[kind]).tolist()
         return [event for i in places if isinstance(event := self.trace[i], kind)]
+
+    @cached_property
+    def disagreements(self) -> list[Disagreement]:
+        """What the vantage points of merged evidence tell differently; none of any other."""
+        if not self.trace.header.vantages:
+            return []
+        from chatkit.merging import disagreements
+
+        return list(disagreements(self.trace))
 
     @cached_property
     def health(self) -> list[HealthChecked]:

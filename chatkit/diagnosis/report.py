@@ -358,13 +358,10 @@ def remarks(facts: Facts, found: list[Case]) -> tuple[Remark, ...]:
         events = tuple(id for life in left[:20] for id in life.connection.ending.events[:1])  # type: ignore[union-attr]
         out.append(Remark(finding=words, events=events))
     out += [Remark(finding=one.text, events=(one.id,)) for one in facts.events(Noted)[:5]]
-    if facts.trace.header.vantages:
-        from chatkit.merging import disagreements
-
-        told: dict[str, list[str]] = {}
-        for one in disagreements(facts.trace):
-            told.setdefault(one.text, []).extend(one.events)
-        out += [Remark(finding=text, events=tuple(events[:MOST_EVENTS])) for text, events in list(told.items())[:10]]
+    told: dict[str, list[str]] = {}
+    for one in facts.disagreements:
+        told.setdefault(one.text, []).extend(one.events)
+    out += [Remark(finding=text, events=tuple(events[:MOST_EVENTS])) for text, events in list(told.items())[:10]]
     return tuple(out)
 
 
@@ -413,11 +410,8 @@ def next_steps(
 ) -> tuple[str, ...]:
     """What would settle what is open, most telling first."""
     out = [one.experiment for one in named if one.lookalikes and one.experiment]
-    if facts.trace.header.vantages:
-        from chatkit.merging import disagreements
-
-        if any(one.who == "proxy" for one in disagreements(facts.trace)):
-            out.insert(0, "a capture on each side of what stands between the vantage points: it changes what passes")
+    if any(one.who == "proxy" for one in facts.disagreements):
+        out.insert(0, "a capture on each side of what stands between the vantage points: it changes what passes")
     if any(life.connection.opaque for life in facts.lives):
         out.insert(0, "the client's TLS keys: set SSLKEYLOGFILE, capture again, give --keylog")
     for case, hypotheses in doubts:

@@ -10,7 +10,7 @@ _PATHS = Paths()
 _CALLS = (
     ("POST", "login", _PATHS.login),
     ("POST", "refresh", _PATHS.refresh),
-    ("POST", "session", _PATHS.sessions),
+    (None, "session", _PATHS.sessions),
     ("POST", "chat", _PATHS.chat),
     ("GET", "history", _PATHS.history),
     ("GET", "bot", _PATHS.bot),
@@ -34,7 +34,7 @@ def purpose(method: str, target: str) -> str:
     if path.endswith(_PATHS.health):
         return "health"
     for wanted, name, pattern in _PATTERNS:
-        if method == wanted and pattern.search(path):
+        if wanted in (None, method.upper()) and pattern.search(path):
             return name
     return "other"
 

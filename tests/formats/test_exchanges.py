@@ -6,7 +6,8 @@ import pytest
 
 from chatkit.formats import exchanges
 from chatkit.formats.collector import Collector
-from chatkit.formats.exchanges import Beside, Exchange, host_of, purpose, split_url
+from chatkit.formats.exchanges import Beside, Exchange, host_of, split_url
+from chatkit.formats.purposes import purpose
 from chatkit.formats.source import Options, Source
 
 

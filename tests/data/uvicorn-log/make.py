@@ -112,7 +112,7 @@ def scrub(path: Path, target: Path) -> None:
     text = re.sub(r'File "[^"]*/', 'File "/app/', text)
     text = re.sub(r"eyJ[\w-]+\.[\w-]+\.[\w-]+", FAKE, text)
     text = re.sub(r"\x1b\[\d+m", "", text)
-    text = re.sub(r"/\S*/site-packages/|/root/\.gunicorn/", "/app/", text)
+    text = re.sub(r"/\S*/site-packages/|/\S*/\.gunicorn/", "/app/", text)
     text = re.sub(r"OS: Linux \S+", "OS: Linux 6.1.0", text)
     target.write_text(re.sub(r"/tmp/tmp\w+", "/app", text), "utf-8")
 
