@@ -83,10 +83,14 @@ class LabPage:
             timeout=PATIENCE,
         )
 
+    def text(self) -> str:
+        """Of the whole notebook; ``inner_text`` leaves out what JupyterLab skips while it is scrolled away."""
+        return self.page.locator(".jp-Notebook").text_content() or ""
+
     def errors(self) -> list[str]:
         """Texts of error outputs."""
         found = self.page.query_selector_all('[data-mime-type="application/vnd.jupyter.stderr"], .jp-mod-error')
-        return [element.inner_text() for element in found]
+        return [element.text_content() or "" for element in found]
 
 
 @pytest.fixture

@@ -47,8 +47,7 @@ def test_runbook_of_the_incident_runs(open_notebook: Open) -> None:
     lab = open_notebook(ROOT / "notebooks" / "runbooks" / "drops_right_after_connect.ipynb")
     lab.run_all()
     lab.wait_idle()
-    text = lab.page.locator(".jp-Notebook").inner_text()
-    assert "3 of 3 ended without a close frame within 1 s of our ping" in text
+    assert "3 of 3 ended without a close frame within 1 s of our ping" in lab.text()
     assert_quiet(lab)
 
 
@@ -68,5 +67,5 @@ def test_a_claim_of_the_verdict_selects_its_events(open_notebook: Open) -> None:
     lab.page.keyboard.press("Shift+Enter")
     lab.page.wait_for_selector(".jp-OutputArea-output:has-text('selected: 3')", timeout=PATIENCE)
     claim.scroll_into_view_if_needed()
-    assert "early-ping-abort" in lab.page.locator(".jp-Notebook").inner_text()
+    assert "early-ping-abort" in lab.text()
     assert_quiet(lab)
