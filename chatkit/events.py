@@ -570,6 +570,41 @@ class Logged(Event, frozen=True, kw_only=True, tag=True):
         return f"{self.by} logged {self.what}" + (f": {_shorten(self.text)}" if self.text else "")
 
 
+class ArmStarted(Event, frozen=True, kw_only=True, tag=True):
+    """A connection, or an exchange beside any connection, begins as part of an investigation: what is done to it."""
+
+    arm: str
+    """Its name in the investigation: ``silent``, ``ping-every-2s``, ``token-garbage`` …"""
+    role: str
+    """``probe``, ``arm``, ``control`` or ``cured``."""
+    what: str
+    """The treatment in a few words."""
+    alters: str = ""
+    """What of the opening is unlike the client's: ``token``, ``origin``, ``bot``, ``path``, ``upgrade``; or empty.
+    What becomes of such a connection says nothing about the others, only beside them."""
+    settings: dict[str, Any] = {}
+    """The treatment as data."""
+
+    def __str__(self) -> str:
+        return f"{self.role} {self.arm}: {_line(self.what)}"
+
+
+class InvestigationEnded(Event, frozen=True, kw_only=True, tag=True):
+    """An investigation stopped."""
+
+    why: str
+    """``settled``, ``budget``, ``unchangeable``, ``interrupted`` or ``blocked``."""
+    budget: float
+    """Seconds that were allowed."""
+    seconds: float
+    """That it took."""
+    untried: list[str] = []
+    """What was left out, each with the reason, as sentences."""
+
+    def __str__(self) -> str:
+        return f"investigation ended after {self.seconds:.1f} s: {self.why}"
+
+
 KINDS: tuple[type[Event], ...] = (
     AttemptStarted,
     NameResolved,
@@ -612,6 +647,8 @@ KINDS: tuple[type[Event], ...] = (
     BytesMissing,
     EndReported,
     Logged,
+    ArmStarted,
+    InvestigationEnded,
 )
 """All event types; a type's place here is its code in the ``kind`` column of a trace in memory, never in a file."""
 

@@ -67,6 +67,8 @@ def _value(name: str, hint: Any) -> Any:
         return "17"
     if "list[tuple" in words:
         return [("Host", "example.org"), ("X-Odd", "a\nb")]
+    if "dict[" in words:
+        return {"every": 2.0}
     if "list[str]" in words:
         return ["192.0.2.1", "2001:db8::1"]
     if "bool" in words:

@@ -89,6 +89,7 @@ async def open_connection(
     ping_interval: float | None = None,
     ssl_context: ssl.SSLContext | None = None,
     resolver: Resolver = resolve,
+    started: Callable[[str], None] | None = None,
 ) -> RecordedConnection:
     """Opens a recorded WebSocket connection.
 
@@ -107,6 +108,7 @@ async def open_connection(
         ping_interval: seconds between RFC 6455 pings of the library; ``None`` sends none.
         ssl_context: for ``wss``; the default verifies the chain and the name.
         resolver: looks names up.
+        started: told the connection's id before anything is sent.
 
     Raises:
         InvalidInput: not a WebSocket URL, or no such compression.
@@ -126,6 +128,8 @@ async def open_connection(
         attempt=attempt,
         proxy=recorder.redactor.text(used_proxy) if used_proxy else None,
     )
+    if started is not None:
+        started(tap.id)
     progress = Attempt(tap)
     options: dict[str, Any] = {
         "origin": origin,

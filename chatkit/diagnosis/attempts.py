@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 from urllib.parse import SplitResult, urlsplit
 
-from chatkit.diagnosis.case import Case, Observation
+from chatkit.diagnosis.case import Case
 from chatkit.diagnosis.facts import Facts, Life, answer_of, failure_of
+from chatkit.diagnosis.observation import Observation
 from chatkit.events import AttemptFailed, UpgradeRequested
 
 BIG_SKEW = 60.0

@@ -7,18 +7,8 @@ from typing import Any
 from msgspec import Struct, field
 
 from chatkit.diagnosis.facts import Life
-
-
-class Observation(Struct, frozen=True, kw_only=True):
-    """One value of an observable, seen in a recording."""
-
-    of: str
-    """Id of the observable."""
-    value: str
-    finding: str
-    """The same as a sentence without a full stop."""
-    events: tuple[str, ...] = ()
-    """Ids of the events that show it."""
+from chatkit.diagnosis.observation import Observation
+from chatkit.diagnosis.trials import Trials
 
 
 class Case(Struct, kw_only=True):
@@ -32,6 +22,8 @@ class Case(Struct, kw_only=True):
     observations: tuple[Observation, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
     """Measured values that parameters and summaries are made of."""
+    trials: Trials | None = None
+    """What became of the arms of an investigation; ``None`` for any other recording."""
     carries: bool = True
     """Whether this kind of evidence can carry a cause for such a case."""
     why_not: str = ""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 
-from chatkit.diagnosis.case import Case, Observation
+from chatkit.diagnosis.case import Case
 from chatkit.diagnosis.facts import Facts, Life, body_of, failure_of, median
 from chatkit.diagnosis.mute import mutes
+from chatkit.diagnosis.observation import Observation
 from chatkit.events import (
     KIND_CODE,
     BadMessageReceived,

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from msgspec import Struct
 
-from chatkit.diagnosis.case import Observation
 from chatkit.diagnosis.facts import Facts, Life, answer_of, median
+from chatkit.diagnosis.observation import Observation
 from chatkit.diagnosis.result import Remark
 from chatkit.events import FrameReceived, FrameSent, PingReceived, PingSent, UpgradeRequested
 from chatkit.trace import Trace

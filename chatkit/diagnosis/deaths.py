@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from chatkit.deflate import deflate_parameters
-from chatkit.diagnosis.case import Observation
 from chatkit.diagnosis.facts import BIG, VERY_BIG, Facts, Life, answer_of, median
+from chatkit.diagnosis.observation import Observation
 from chatkit.ending import AFTERMATH, Ending
 from chatkit.events import (
     CloseSent,

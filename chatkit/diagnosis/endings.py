@@ -8,10 +8,12 @@ from typing import Any
 
 from chatkit.diagnosis import deaths
 from chatkit.diagnosis.attempts import stage_of
-from chatkit.diagnosis.case import Case, Observation
+from chatkit.diagnosis.case import Case
 from chatkit.diagnosis.facts import Facts, Life, ended, median
 from chatkit.diagnosis.mute import Mute, mutes
+from chatkit.diagnosis.observation import Observation
 from chatkit.diagnosis.timers import of_timer, regular, timed
+from chatkit.diagnosis.trials import TIMED, trials
 from chatkit.events import FrameSent, HealthChecked, HttpAnswered, PingSent
 
 TOGETHER = 0.5
@@ -20,6 +22,8 @@ AT_EXPIRY = 2.5
 """Seconds around ``exp`` that count as at it: ``exp`` is in whole seconds, clocks may differ by one more."""
 MANY, YOUNG = 3, 60.0
 """Lives that our side ended, and their age in seconds, from which on it leaves again and again."""
+_OUR_GOODBYE = frozenset({"close-1000", "close-1001", "close-1005", "local"})
+"""How an investigation ends its own arms."""
 RIVAL = 2.0
 """Seconds before an end within which a new connection is a rival."""
 
@@ -27,6 +31,9 @@ RIVAL = 2.0
 def cases(facts: Facts) -> Iterator[Case]:
     """Ended lives, together where ending, actor, last action and crowd agree."""
     lives = [life for life in facts.lives if life.opened and life.connection.ending is not None]
+    if facts.arms:
+        yield from _of_arms(facts, lives)
+        return
     crowds, silent = _crowds(lives), mutes(facts)
     groups: dict[tuple[Any, ...], list[Life]] = {}
     for life in lives:
@@ -34,6 +41,22 @@ def cases(facts: Facts) -> Iterator[Case]:
     for group in groups.values():
         for part in [group] if regular(group) else _by_action(facts, group):
             yield _case(facts, tuple(part), crowds, silent)
+
+
+def _of_arms(facts: Facts, lives: list[Life]) -> Iterator[Case]:
+    """Arms of an investigation that ended otherwise than by our goodbye, together where they ended alike."""
+    groups: dict[tuple[str, str | None], list[Life]] = {}
+    for life in lives:
+        value, by = _looks(facts, life)
+        if by == "client" and value in _OUR_GOODBYE:
+            continue
+        groups.setdefault(("abort" if value in ("fin", "rst") else value, by), []).append(life)
+    for group in groups.values():
+        case = _case(facts, tuple(group), {}, mutes(facts))
+        case.trials = trials(facts, case.lives)
+        if case.trials is not None:
+            case.observations = tuple(one for one in case.observations if one.of not in TIMED)
+        yield case
 
 
 def _by_action(facts: Facts, lives: list[Life]) -> list[list[Life]]:

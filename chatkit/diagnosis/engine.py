@@ -15,17 +15,21 @@ from typing import Any
 from msgspec import Struct
 
 from chatkit.diagnosis import attempts, chat, endings, vanished
-from chatkit.diagnosis.case import Case, Observation
+from chatkit.diagnosis.case import Case
 from chatkit.diagnosis.facts import Facts, Life
+from chatkit.diagnosis.observation import Observation
 from chatkit.diagnosis.report import evidence_of, headline, lives_line, next_steps, ranked_cause, remarks, unknowns
 from chatkit.diagnosis.result import Diagnosis, Evidence, RankedCause, Remark, RuledOut
 from chatkit.diagnosis.taxonomy import NONE, UNKNOWN, Cause, causes, observables
+from chatkit.diagnosis.trials import observation, sentence, untried
 from chatkit.trace import Trace
 
 TEMPER = 0.85
 """Exponent on each likelihood ratio: observations of one case are not independent."""
 ENOUGH = 0.5
 """Probability from which on a cause is named."""
+PROVEN = 0.75
+"""The same of an investigation: where an experiment can tell causes apart, half is not enough."""
 PRIOR_UNKNOWN, PRIOR_NONE = 0.01, 0.25
 MOST_SURE = 0.99
 """No recording proves more than that."""
@@ -84,18 +88,20 @@ def diagnose(trace: Trace, *, baseline: Trace | None = None, health_method: str 
         best = hypotheses[0]
         if (best.id == NONE and (case.carries or not _back(case))) or _left(case, best):
             continue
-        if case.carries and best.id != UNKNOWN and best.probability >= ENOUGH:
+        enough = ENOUGH if case.trials is None else PROVEN
+        if case.carries and best.id != UNKNOWN and best.probability >= enough:
             faults.append((case, hypotheses))
         else:
             doubts.append((case, hypotheses))
     named = _merged([ranked_cause(facts, case, _top(case, hs)) for case, hs in faults])
-    verdict = "fault" if named else "inconclusive" if doubts or not _anything(facts) else "no-fault"
+    left_out = untried(facts) if facts.arms and not named else ()
+    verdict = "fault" if named else "inconclusive" if doubts or left_out or not _anything(facts) else "no-fault"
     return Diagnosis(
         verdict=verdict,  # type: ignore[arg-type]
         causes=named,
         remarks=(*remarks(facts, [case for case, _ in ranked]), *compared),
         ruled_out=_ruled_out(faults),
-        unknown=unknowns(facts, named, doubts),
+        unknown=(*left_out, *unknowns(facts, named, doubts)),
         headline=headline(facts, verdict, named, doubts),
         next_steps=next_steps(facts, named, doubts),
         lives=lives_line(facts),
@@ -128,7 +134,9 @@ def rank(case: Case) -> list[Hypothesis]:
     candidates = [cause for cause in causes().values() if case.kind in cause.cases]
     scores = {cause.id: math.log(cause.prior) + _score(cause, case) for cause in candidates}
     scores[UNKNOWN] = math.log(PRIOR_UNKNOWN)
-    if case.kind == "life":
+    if case.trials is not None:
+        scores[NONE] = math.log(PRIOR_NONE) + sum(_normal(one) for one in case.observations) + case.trials.unharmed()
+    elif case.kind == "life":
         scores[NONE] = math.log(PRIOR_NONE) + sum(_normal(one) for one in case.observations)
         if case.value("by") == "server" and case.value("ending") == "close-1001":
             scores[NONE] += math.log(SERVER_LEAVES)
@@ -139,7 +147,8 @@ def rank(case: Case) -> list[Hypothesis]:
 
 
 def _score(cause: Cause, case: Case) -> float:
-    return sum(lift(cause, one) for one in case.observations)
+    tried = case.trials.lift(cause) if case.trials is not None else 0.0
+    return tried + sum(lift(cause, one) for one in case.observations)
 
 
 def lift(cause: Cause, one: Observation) -> float:
@@ -158,7 +167,15 @@ def _normal(one: Observation) -> float:
 def _top(case: Case, hypotheses: list[Hypothesis]) -> tuple[Hypothesis, list[Hypothesis], tuple[Evidence, ...]]:
     best = hypotheses[0]
     cause = causes()[best.id]
-    return best, hypotheses[1:], evidence_of(case, lambda one: lift(cause, one))
+    rival = next((causes()[one.id] for one in hypotheses[1:] if one.id in causes()), None)
+    return best, hypotheses[1:], evidence_of(case, lambda one: lift(cause, one), _of_arms(case, cause, rival))
+
+
+def _of_arms(case: Case, cause: Cause, rival: Cause | None) -> list[tuple[float, Observation]]:
+    """How much each arm speaks for the cause against the next best."""
+    if case.trials is None:
+        return []
+    return [(weight, observation(course)) for weight, course in case.trials.between(cause, rival)]
 
 
 def _merged(found: list[RankedCause]) -> tuple[RankedCause, ...]:
@@ -218,6 +235,11 @@ def _ruled_out(faults: list[tuple[Case, list[Hypothesis]]]) -> tuple[RuledOut, .
         for id in best.lookalikes:
             if id in named or id in found or chances.get(id, 0.0) > 0.03 or case.kind not in causes()[id].cases:
                 continue
+            if case.trials is not None:
+                weight, course = max(case.trials.between(best, causes()[id]), key=lambda pair: pair[0])
+                if weight > 1.0:
+                    found[id] = RuledOut(id=id, because=sentence(course))
+                    continue
             against = min(case.observations, key=lambda one: lift(causes()[id], one) - lift(best, one), default=None)
             if against is not None and lift(causes()[id], against) < lift(best, against):
                 found[id] = RuledOut(id=id, because=against.finding)

@@ -13,6 +13,7 @@ import numpy as np
 from chatkit.ending import Connection
 from chatkit.events import (
     KIND_CODE,
+    ArmStarted,
     AttemptFailed,
     AttemptStarted,
     Event,
@@ -231,12 +232,20 @@ class Facts:
         order = np.argsort(trace.connection_code, kind="stable").astype(np.int64)
         sorted_codes = trace.connection_code[order]
         names = {name: code for code, name in enumerate(trace.names)}
-        self.lives: tuple[Life, ...] = tuple(
+        lives = [
             Life(trace, connection, order[slice(*np.searchsorted(sorted_codes, [code, code + 1]))])
             for connection in trace.connections
             for code in [names[connection.id]]
-        )
-        """Connections, in the order of their first events."""
+        ]
+        self.arms: dict[str, ArmStarted] = {
+            event.connection: event for event in self.events(ArmStarted) if event.connection is not None
+        }
+        """What an investigation did, by the connection's id; empty for any other recording."""
+        altered = {id for id, arm in self.arms.items() if arm.alters}
+        self.lives: tuple[Life, ...] = tuple(life for life in lives if life.id not in altered)
+        """Connections, in the order of their first events; of an investigation those opened in the client's way."""
+        self.variants: tuple[Life, ...] = tuple(life for life in lives if life.id in altered)
+        """Connections of an investigation that were opened otherwise on purpose: a bad token, another origin."""
 
     def life_at(self, place: int) -> Life | None:
         """The connection that an event belongs to."""

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from chatkit.diagnosis import deaths
-from chatkit.diagnosis.case import Case, Observation
+from chatkit.diagnosis.case import Case
 from chatkit.diagnosis.facts import Facts, Life
 from chatkit.diagnosis.fingerprints import fingerprints
 from chatkit.diagnosis.limits import suspects
+from chatkit.diagnosis.observation import Observation
 from chatkit.diagnosis.result import MOST_EVENTS, Evidence, Fix, RankedCause, Remark
 from chatkit.diagnosis.taxonomy import NONE, UNKNOWN, Cause, causes
+from chatkit.diagnosis.trials import measured
 from chatkit.events import AttemptStarted, DuplicateSuppressed, FrameSent, Noted, PingSent
 from chatkit.visibility import NOT_VISIBLE
 
@@ -41,7 +43,7 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
     "bot-access-denied": ("status", "code", "bot_status"),
     "origin-rejected": ("status", "origin"),
     "subprotocol-mismatch": ("offered", "selected"),
-    "rate-limited": ("status", "code", "retry_after_s"),
+    "rate-limited": ("status", "code", "retry_after_s", "rate"),
     "connection-limit": ("limit_connections",),
     "upstream-unavailable": ("status", "answered_by"),
     "handshake-timeout": ("waited_s",),
@@ -51,14 +53,14 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
     "no-established-message": ("waited_s",),
     "compression-broken": ("direction",),
     "replaced-by-new-session": ("scope", "code"),
-    "idle-timeout": ("timeout_s", "counts"),
+    "idle-timeout": ("timeout_s", "counts", "counts_perhaps", "timeout_min_s", "timeout_max_s"),
     "nat-timeout": ("timeout_s",),
     "max-lifetime": ("age_s",),
     "token-expired": ("exp", "age_s", "code"),
     "keepalive-timeout": ("timeout_s", "by"),
     "client-blocked-loop": ("lag_s",),
     "server-blocked-loop": ("mute_s",),
-    "message-too-big": ("size_bytes", "direction"),
+    "message-too-big": ("limit_bytes", "size_bytes", "direction"),
     "client-message-limit": ("limit_bytes", "size_bytes"),
     "protocol-error": ("code", "detail"),
     "invalid-utf8": ("direction",),
@@ -113,9 +115,17 @@ def ranked_cause(
     )
 
 
-def evidence_of(case: Case, lift: Callable[[Observation], float]) -> tuple[Evidence, ...]:
-    """Observations that speak for or against, strongest first, those for it before those against."""
-    weighed = [(lift(one), one) for one in case.observations]
+def evidence_of(
+    case: Case, lift: Callable[[Observation], float], arms: list[tuple[float, Observation]]
+) -> tuple[Evidence, ...]:
+    """Observations that speak for or against, strongest first, those for it before those against.
+
+    Args:
+        case: what is explained.
+        lift: logarithm of how much likelier an observation is with the cause.
+        arms: the same of an investigation's arms.
+    """
+    weighed = [*((lift(one), one) for one in case.observations), *arms]
     telling = [(weight, one) for weight, one in weighed if abs(weight) >= TELLING]
     telling.sort(key=lambda pair: (pair[0] < 0, -abs(pair[0])))
     found = [
@@ -149,6 +159,8 @@ def _who(case: Case, cause: Cause) -> str:
 def _values(facts: Facts, case: Case, cause: Cause) -> dict[str, Any]:
     """What is known by name, for parameters and summary."""
     values = {"established": facts.trace.header.types.established} | case.facts
+    if case.trials is not None:
+        values |= measured(case.trials, case.trials.fit(cause))
     lives = case.lives
     if cause.id == "no-established-message":
         values["waited_s"] = round(max((life.end - life.start for life in lives), default=0.0), 1)

@@ -62,6 +62,8 @@ class Cause(Struct, frozen=True, kw_only=True):
     summary: str
     """One sentence; ``{name}`` stands for a parameter."""
     fix: Fix
+    courses: dict[str, float] = field(default_factory=lambda: {"free": 1.0})
+    """By which mechanism it ends lives, and how often by each; ``free`` is at random."""
     seen: dict[str, dict[str, float]] = field(default_factory=dict)
     """Probability of each value of an observation, given this cause; ``*`` for any other value."""
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from chatkit.diagnosis.case import Case, Observation
+from chatkit.diagnosis.case import Case
 from chatkit.diagnosis.facts import ACTIVITY, Facts, Life, median
 from chatkit.diagnosis.limits import suspects
+from chatkit.diagnosis.observation import Observation
 
 SPREAD, SHARE = 0.3, 0.03
 """Seconds, or share of itself, by which a timer may vary (rule of thumb 2 of the taxonomy)."""

@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chatkit.diagnosis import deaths
-from chatkit.diagnosis.case import Case, Observation
+from chatkit.diagnosis.case import Case
 from chatkit.diagnosis.facts import Facts, Life
+from chatkit.diagnosis.observation import Observation
 
 KILLED = ("worker-killed",)
 """Facts of a log that end the connections they are about."""
