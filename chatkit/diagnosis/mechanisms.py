@@ -268,9 +268,9 @@ def _density(kernel: str, late: Floats, predicted: Floats) -> Floats:
         quick = np.where(late >= -0.005, np.exp(-np.maximum(late, 0) / 0.2) / 0.2, 0.0)
         slow = np.where((late >= -0.005) & (late <= 1.5), 1 / 1.5, 0.0)
         return np.asarray(0.7 * quick + 0.3 * slow)
-    width = _WIDTHS[kernel]
+    about = _WIDTHS[kernel]
     certain = 0.5 if kernel == "share" else 1.0
-    return np.asarray(certain * np.exp(-np.abs(late) / width) / (2 * width))
+    return np.asarray(certain * np.exp(-np.abs(late) / about) / (2 * about))
 
 
 def _survival(kernel: str, late: Floats, predicted: Floats) -> Floats:

@@ -295,6 +295,8 @@ SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "text": TEXTS,
     "via": st.sampled_from(["http", "websocket", None]),
     "state": st.sampled_from(["replied", "acked", "connected"]),
+    "alters": st.sampled_from(["", "", "token", "origin"]),
+    "settings": st.just({}),
 }
 
 
