@@ -86,6 +86,7 @@ class Recorder:
         self._builder = TraceBuilder(header)
         self._ids = itertools.count()
         self._connections = itertools.count(1)
+        self._exchanges = itertools.count(1)
         self._log: deque[tuple[Any, ...]] = deque()
         # The log becomes rows under the first lock, rows go to the disk under the second: who asks for a snapshot
         # never waits for the disk.
@@ -133,6 +134,10 @@ class Recorder:
     def wire(self) -> WireTap:
         """A new connection whose bytes will come."""
         return WireTap(self, str(next(self._connections)))
+
+    def exchange(self) -> str:
+        """The name of a new HTTP exchange."""
+        return str(next(self._exchanges))
 
     def record(self, kind: type[Event], /, *, connection: str | None = None, **fields: Any) -> None:
         """Records a fact that the bytes do not show; it gets the present time and the next id."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -65,6 +64,7 @@ class HttpApi:
         refresh_token: what gets another one.
         provider: asked for an access token whenever one is needed.
         proxy: whether proxies of the environment are used; never for loopback addresses.
+        agent: who we say that we are, as ``User-Agent``; the library's own name where not given.
 
     Use it as an async context manager, or call :meth:`aclose`. Cancelling a call closes its HTTP connection; whether
     the server acted on it is then unknown.
@@ -80,18 +80,21 @@ class HttpApi:
         refresh_token: str | None = None,
         provider: Provider | None = None,
         proxy: bool = True,
+        agent: str | None = None,
     ) -> None:
         self.base = base_url(url)
         self.profile = profile
         self._recorder = recorder
-        self._exchanges = itertools.count(1)
         self.server_ahead: float | None = None
         """Seconds that the server's clock is ahead of ours, by the last ``Date`` header, which counts whole seconds."""
         guard_logs(recorder.redactor)
         trust = proxy and not is_loopback(urlsplit(self.base).hostname)
         try:
             self._client = httpx.AsyncClient(
-                base_url=self.base, trust_env=trust, timeout=profile.client.connect_timeout
+                base_url=self.base,
+                trust_env=trust,
+                timeout=profile.client.connect_timeout,
+                headers={"User-Agent": agent} if agent else None,
             )
         except (ValueError, ImportError, httpx.InvalidURL) as error:
             # The base was looked at before, so it is a proxy variable: another scheme, or SOCKS without its package.
@@ -322,7 +325,7 @@ class HttpApi:
         writing: Writing | None = None,
     ) -> httpx.Response:
         """One exchange, recorded; the answer whatever its status. Raises as :meth:`call` where none comes."""
-        exchange = str(next(self._exchanges))
+        exchange = self._recorder.exchange()
         token = self.credentials.token
         headers = {"Authorization": f"Bearer {token}"} if bearer and token else {}
         common = {"exchange": exchange, "purpose": purpose, "method": method}

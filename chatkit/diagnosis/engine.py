@@ -21,7 +21,7 @@ from chatkit.diagnosis.observation import Observation
 from chatkit.diagnosis.report import evidence_of, headline, lives_line, next_steps, ranked_cause, remarks, unknowns
 from chatkit.diagnosis.result import Diagnosis, Evidence, RankedCause, Remark, RuledOut
 from chatkit.diagnosis.taxonomy import NONE, UNKNOWN, Cause, causes, observables
-from chatkit.diagnosis.trials import observation, sentence, untried
+from chatkit.diagnosis.trials import Trials, observation, sentence, survivors, untried
 from chatkit.trace import Trace
 
 TEMPER = 0.85
@@ -78,6 +78,21 @@ def diagnose(trace: Trace, *, baseline: Trace | None = None, health_method: str 
         A diagnosis: verdict ``fault``, ``no-fault`` or ``inconclusive``; causes with probabilities, most probable
         first; remarks; what is ruled out; what remains unknown.
     """
+    return stand(trace, baseline=baseline, health_method=health_method).diagnosis
+
+
+class Standing(Struct, frozen=True, kw_only=True):
+    """How an investigation stands: the diagnosis so far, and what it is weighed from."""
+
+    diagnosis: Diagnosis
+    hypotheses: tuple[Hypothesis, ...]
+    """About the case that explains most, or about whatever may still come; most probable first."""
+    trials: Trials | None
+    """The arms of that case; of all arms where none ended; ``None`` where nothing opened."""
+
+
+def stand(trace: Trace, *, baseline: Trace | None = None, health_method: str | None = None) -> Standing:
+    """As :func:`diagnose`, with what the next experiment is chosen by."""
     facts = Facts(trace)
     found = [*endings.cases(facts), *vanished.cases(facts), *attempts.cases(facts), *chat.cases(facts, health_method)]
     compared = _beside(trace, baseline, found) if baseline is not None else ()
@@ -96,7 +111,7 @@ def diagnose(trace: Trace, *, baseline: Trace | None = None, health_method: str 
     named = _merged([ranked_cause(facts, case, _top(case, hs)) for case, hs in faults])
     left_out = untried(facts) if facts.arms and not named else ()
     verdict = "fault" if named else "inconclusive" if doubts or left_out or not _anything(facts) else "no-fault"
-    return Diagnosis(
+    diagnosis = Diagnosis(
         verdict=verdict,  # type: ignore[arg-type]
         causes=named,
         remarks=(*remarks(facts, [case for case, _ in ranked]), *compared),
@@ -106,6 +121,25 @@ def diagnose(trace: Trace, *, baseline: Trace | None = None, health_method: str 
         next_steps=next_steps(facts, named, doubts),
         lives=lives_line(facts),
     )
+    return _standing(facts, diagnosis, [*faults, *doubts])
+
+
+def _standing(facts: Facts, diagnosis: Diagnosis, open_: list[tuple[Case, list[Hypothesis]]]) -> Standing:
+    if open_:
+        first = max(open_, key=lambda pair: (pair[0].trials is not None, len(pair[0].lives)))
+        case, hypotheses = first
+        return Standing(diagnosis=diagnosis, hypotheses=tuple(hypotheses), trials=case.trials)
+    if not facts.arms:
+        return Standing(diagnosis=diagnosis, hypotheses=(), trials=None)
+    watched = survivors(facts)
+    if watched is None:
+        return Standing(diagnosis=diagnosis, hypotheses=(), trials=None)
+    scores = {
+        cause.id: math.log(cause.prior) + watched.survival(cause)
+        for cause in causes().values()
+        if "life" in cause.cases and set(cause.courses) != {"free"}
+    } | {NONE: math.log(PRIOR_NONE), UNKNOWN: math.log(PRIOR_UNKNOWN)}
+    return Standing(diagnosis=diagnosis, hypotheses=tuple(_normalised(scores)), trials=watched)
 
 
 def _back(case: Case) -> bool:
@@ -140,6 +174,10 @@ def rank(case: Case) -> list[Hypothesis]:
         scores[NONE] = math.log(PRIOR_NONE) + sum(_normal(one) for one in case.observations)
         if case.value("by") == "server" and case.value("ending") == "close-1001":
             scores[NONE] += math.log(SERVER_LEAVES)
+    return _normalised(scores)
+
+
+def _normalised(scores: dict[str, float]) -> list[Hypothesis]:
     peak = max(scores.values())
     total = sum(math.exp(score - peak) for score in scores.values())
     found = [Hypothesis(id, min(MOST_SURE, math.exp(score - peak) / total)) for id, score in scores.items()]
@@ -167,8 +205,17 @@ def _normal(one: Observation) -> float:
 def _top(case: Case, hypotheses: list[Hypothesis]) -> tuple[Hypothesis, list[Hypothesis], tuple[Evidence, ...]]:
     best = hypotheses[0]
     cause = causes()[best.id]
-    rival = next((causes()[one.id] for one in hypotheses[1:] if one.id in causes()), None)
+    rival = _other_way(case, cause, hypotheses[1:])
     return best, hypotheses[1:], evidence_of(case, lambda one: lift(cause, one), _of_arms(case, cause, rival))
+
+
+def _other_way(case: Case, cause: Cause, others: list[Hypothesis]) -> Cause | None:
+    """The likeliest other cause that ends lives by another mechanism."""
+    if case.trials is None:
+        return None
+    mine = case.trials.fit(cause).mechanism
+    found = (causes()[one.id] for one in others if one.id in causes())
+    return next((one for one in found if case.trials.fit(one).mechanism != mine), None)
 
 
 def _of_arms(case: Case, cause: Cause, rival: Cause | None) -> list[tuple[float, Observation]]:

@@ -35,8 +35,8 @@ KNOWN_WEIGHT = 4.0
 """How much likelier the default of a known product is than its neighbours."""
 ODD = 0.02
 """Share of ends that have another reason than the one that explains the rest."""
-WINDOWS = np.array([0.25, 0.5, 0.75, 1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10])
-"""Seconds after the opening within which a ping may be too early."""
+WINDOWS = np.exp(np.linspace(math.log(0.08), math.log(16.0), 54))
+"""Seconds after the opening within which a ping may be too early: a tenth apart."""
 SIZES = np.array([2.0**n for n in range(7, 25)])
 """Bytes: limits of messages are powers of two, or lie between two of them."""
 RATES = np.array([1.0, 2, 3, 4, 5, 8, 10, 20])

@@ -38,6 +38,11 @@ class Trials(Struct, frozen=True, kw_only=True):
         peak = max(parts)
         return peak + math.log(sum(math.exp(part - peak) for part in parts)) - self.fits["free"].evidence
 
+    def survival(self, cause: Cause) -> float:
+        """Logarithm of the probability that the cause would have harmed none of the courses so far."""
+        parts = [math.log(share) + self.fits[id].evidence for id, share in cause.courses.items()]
+        return max(parts) + math.log(sum(math.exp(part - max(parts)) for part in parts))
+
     def unharmed(self) -> float:
         """As :meth:`lift`, of no fault at all: whatever ended had a reason of its own."""
         ended = sum(math.log(ODD) - math.log((c.until + 0.3) * 10) for c in self.courses if c.died)
@@ -59,6 +64,12 @@ def trials(facts: Facts, dead: tuple[Life, ...]) -> Trials | None:
     """Of the lives that an investigation watched; ``None`` where their openings are not visible."""
     found = courses(facts, dead)
     return Trials(courses=found, fits=fits(found)) if any(course.died for course in found) else None
+
+
+def survivors(facts: Facts) -> Trials | None:
+    """All arms, where none of them ended in a way that has to be explained; ``None`` where none opened."""
+    found = courses(facts, ())
+    return Trials(courses=found, fits=fits(found)) if found else None
 
 
 def sentence(course: Course) -> str:

@@ -40,7 +40,8 @@ class Doing(Struct, frozen=True, kw_only=True):
         """When it happens, up to an age."""
         if self.every is None:
             return [self.at] if self.at <= until else []
-        found, age = [], self.at
+        found: list[float] = []
+        age = self.at
         while age <= until and (self.times is None or len(found) < self.times):
             found.append(age)
             age += self.every
@@ -57,6 +58,8 @@ class Treatment(Struct, frozen=True, kw_only=True):
     token: Literal["good", "none", "garbage"] = "good"
     bot: str | None = None
     """Another bot than the one that is investigated."""
+    path: str | None = None
+    """Another path than the socket's."""
     origin: str | None = None
     compression: str | None = "deflate"
     alters: str = ""
@@ -101,6 +104,13 @@ class Treatment(Struct, frozen=True, kw_only=True):
 
 SILENT = Treatment(id="silent", what="says nothing", asks="does it live when nobody speaks?")
 ALONE = Treatment(id="alone", what="one connection alone, silent", asks="does one connection live by itself?")
+
+TYPING_ONCE = Treatment(
+    id="typing-once",
+    what="one typing message, then silence",
+    doings=(Doing(what="typing", at=0.5),),
+    asks="does it die of a typing message?",
+)
 
 
 def first_ping(at: float, what: What = "app-ping") -> Treatment:
@@ -187,15 +197,27 @@ def replayed(doings: tuple[Doing, ...]) -> Treatment:
     )
 
 
-def first_round(stabilise: float, interval: float, period: float = 2.0) -> tuple[Treatment, ...]:
+NO_TOKEN = Treatment(id="token-none", what="upgrade without a token", token="none", alters="token")
+GARBAGE_TOKEN = Treatment(id="token-garbage", what="upgrade with a token that is none", token="garbage", alters="token")
+NO_SUCH_PATH = Treatment(
+    id="path-unknown", what="upgrade on a path that cannot exist", path="/api/ws/chatkit-no-such-path", alters="path"
+)
+
+
+def origin(value: str, name: str) -> Treatment:
+    """An upgrade with this ``Origin``."""
+    return Treatment(id=f"origin-{name}", what=f"upgrade with Origin {value}", origin=value, alters="origin")
+
+
+def first_round(stabilise: float, interval: float, period: float = 1.0) -> tuple[Treatment, ...]:
     """About eight arms at once, silent ones first: they need the longest time."""
     return (
         SILENT,
         first_ping(0.0),
         first_ping(0.0, "protocol-ping"),
-        every(period, "app-ping", at=stabilise),
-        every(period, "protocol-ping", at=stabilise),
-        every(period, "typing", at=stabilise),
+        every(period, "app-ping"),
+        every(period, "protocol-ping"),
+        every(period, "typing"),
         control(stabilise, interval),
         SILENT,
     )

@@ -44,6 +44,7 @@ async def check(
     recorder: Recorder | None = None,
     on_check: Listener | None = None,
     resolver: Resolver = resolve,
+    socket: bool = True,
 ) -> CheckReport:
     """What works right now on the way to a chat; it sends no chat message.
 
@@ -62,6 +63,7 @@ async def check(
         on_check: called on this loop with each line as soon as it is finished; lines that do not depend on each
             other finish in any order, the report has them in the order of :func:`plan`.
         resolver: looks names up.
+        socket: whether a WebSocket is opened; without one only the steps before it are done.
 
     Raises:
         InvalidInput: no bot is named, or a user without a password.
@@ -85,14 +87,16 @@ async def check(
         recorder=Recorder() if recorder is None else recorder,
         on_check=on_check or (lambda check: None),
         resolver=resolver,
+        socket=socket,
     )
     return await steps.run()
 
 
-def plan(url: str, *, login: bool) -> tuple[str, ...]:
+def plan(url: str, *, login: bool, socket: bool = True) -> tuple[str, ...]:
     """The ids of the lines that a check of ``url`` has, in their order."""
     tls = url.strip().lower().startswith(("https:", "wss:"))
     absent = ({"tls"} if not tls else set()) | ({"login"} if not login else set())
+    absent |= set(_SOCKET) if not socket else set()
     return tuple(id for id in TITLES if id not in absent)
 
 
@@ -112,11 +116,13 @@ class Preflight:
         recorder: Recorder,
         on_check: Listener,
         resolver: Resolver,
+        socket: bool,
     ) -> None:
         self._url, self._bot, self._token, self._login = url, bot, token, login
         self._profile, self._pings, self._proxy = profile, pings, proxy
         self._recorder, self._on_check, self._resolver = recorder, on_check, resolver
-        self._plan = plan(url, login=login is not None)
+        self._opens = socket
+        self._plan = plan(url, login=login is not None, socket=socket)
         self._sheet = Sheet(self._plan, recorder, on_check)
 
     async def run(self) -> CheckReport:
@@ -213,12 +219,14 @@ class Preflight:
                 return Line(status="pass", summary=f"tokens came in {ms(time.monotonic() - began)}")
 
             if (await self._sheet.step("login", log_in)).status == "fail":
-                return self._sheet.skip(("token", "bot", *_SOCKET), "because the login failed")
+                later = [id for id in ("token", "bot", *_SOCKET) if id in self._plan]
+                return self._sheet.skip(later, "because the login failed")
         talk = Talk(api, self._bot, self._recorder, proxy=self._proxy, limit=self._sheet.limit)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._see_token(api))
             group.create_task(self._sheet.step("bot", lambda: self._see_bot(api)))
-            group.create_task(self._socket(talk))
+            if self._opens:
+                group.create_task(self._socket(talk))
 
     async def _see_token(self, api: HttpApi) -> None:
         # Any answer carries the server's Date; both steps are bounded.
