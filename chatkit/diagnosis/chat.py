@@ -110,6 +110,8 @@ def copies(facts: Facts) -> Case | None:
     if not twice:
         return _both_transports(facts)
     same = [group for group in twice if len({life.id for life, _ in group}) < len(group)]
+    if facts.arms and not same:
+        return None  # an investigation opens several sockets on purpose, and each gets every answer
     value = "same-socket" if same else "two-sockets"
     words = "on one socket" if same else "over two sockets of one user"
     group = (same or twice)[0]

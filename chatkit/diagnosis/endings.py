@@ -14,7 +14,7 @@ from chatkit.diagnosis.mute import Mute, mutes
 from chatkit.diagnosis.observation import Observation
 from chatkit.diagnosis.timers import of_timer, regular, timed
 from chatkit.diagnosis.trials import TIMED, trials
-from chatkit.events import FrameSent, HealthChecked, HttpAnswered, PingSent
+from chatkit.events import FrameReceived, FrameSent, HealthChecked, HttpAnswered, PingSent
 
 TOGETHER = 0.5
 """Seconds within which endings are one event (rule of thumb 3 of the taxonomy)."""
@@ -24,6 +24,8 @@ MANY, YOUNG = 3, 60.0
 """Lives that our side ended, and their age in seconds, from which on it leaves again and again."""
 _OUR_GOODBYE = frozenset({"close-1000", "close-1001", "close-1005", "local"})
 """How an investigation ends its own arms."""
+UNGREETED = 5.0
+"""Seconds of an open connection without a message from the backend from which on it counts as never greeted."""
 RIVAL = 2.0
 """Seconds before an end within which a new connection is a rival."""
 
@@ -48,15 +50,21 @@ def _of_arms(facts: Facts, lives: list[Life]) -> Iterator[Case]:
     groups: dict[tuple[str, str | None], list[Life]] = {}
     for life in lives:
         value, by = _looks(facts, life)
-        if by == "client" and value in _OUR_GOODBYE:
+        if by == "client" and value in _OUR_GOODBYE and not _never_greeted(life):
             continue
         groups.setdefault(("abort" if value in ("fin", "rst") else value, by), []).append(life)
-    for group in groups.values():
+    for (value, by), group in groups.items():
         case = _case(facts, tuple(group), {}, mutes(facts))
-        case.trials = trials(facts, case.lives)
-        if case.trials is not None:
-            case.observations = tuple(one for one in case.observations if one.of not in TIMED)
+        case.observations = tuple(one for one in case.observations if one.of not in TIMED)
+        # When we gave up is our own rule, and tells nothing.
+        gave_up = by == "client" and value in (*_OUR_GOODBYE, "close-1011", "silence")
+        case.trials = None if gave_up else trials(facts, case.lives)
         yield case
+
+
+def _never_greeted(life: Life) -> bool:
+    """Whether we left because the backend had not said a word for as long as a client waits."""
+    return life.end - life.start >= UNGREETED and not len(life.of(FrameReceived)) and not life.connection.opaque
 
 
 def _by_action(facts: Facts, lives: list[Life]) -> list[list[Life]]:

@@ -17,7 +17,7 @@ from chatkit.client.http import HttpApi
 from chatkit.client.opening import open_connection
 from chatkit.client.tasks import Tasks
 from chatkit.errors import ChatkitError, ConnectFailed
-from chatkit.events import ArmStarted, Established
+from chatkit.events import ArmStarted, BadMessageReceived, Established
 from chatkit.experiments.progress import ArmLine
 from chatkit.experiments.treatments import Doing, Treatment
 from chatkit.recorder import Recorder
@@ -82,6 +82,8 @@ class Arm:
         self._opened_at: float | None = None
         self._ended_at: float | None = None
         self._acts: list[float] = []
+        self._waiting: dict[str, float] = {}
+        """Since when a ping of each kind has waited for its pong."""
 
     # What it is
 
@@ -229,7 +231,12 @@ class Arm:
         with contextlib.suppress(ConnectionClosed):
             while True:
                 message = profile.read(await connection.recv())
-                if message.kind == "established" and not self._greeted.is_set():
+                if message.kind == "pong":
+                    self._waiting.pop("app-ping", None)
+                elif message.kind in ("invalid", "unknown"):
+                    detail = message.detail or message.type or message.kind
+                    self._recorder.record(BadMessageReceived, connection=self.id, detail=detail[:300])
+                elif message.kind == "established" and not self._greeted.is_set():
                     self._recorder.record(
                         Established, connection=self.id, seconds=round(time.monotonic() - self._tried_at, 6)
                     )
@@ -262,9 +269,13 @@ class Arm:
         match doing.what:
             case "app-ping":
                 await write_quietly(connection, profile.ping(datetime.now(UTC).isoformat()))
+                self._waiting.setdefault("app-ping", time.monotonic())
             case "protocol-ping":
                 with contextlib.suppress(ConnectionClosed):
-                    await connection.ping()
+                    pong = await connection.ping()
+                    assert isinstance(pong, asyncio.Future)
+                    self._waiting.setdefault("protocol-ping", time.monotonic())
+                    pong.add_done_callback(lambda _: self._waiting.pop("protocol-ping", None))
             case "typing":
                 text = profile.typing(count % 2 == 0)
                 await write_quietly(connection, text + " " * max(0, (doing.size or 0) - len(text)))
@@ -277,9 +288,17 @@ class Arm:
                 await write_quietly(connection, _filler(doing.size or 2))
 
     async def _sample(self, connection: RecordedConnection) -> None:
+        """Looks at TCP, and gives up where a client would."""
+        rules = self._api.profile.client
         while True:
             await asyncio.sleep(SAMPLE)
             connection.sample_tcp()
+            if not self._greeted.is_set() and self.age >= rules.connect_timeout:
+                self.leave()
+            since = min(self._waiting.values(), default=None)
+            if since is not None and time.monotonic() - since >= rules.pong_timeout:
+                await close_quietly(connection, 1011, "keepalive ping timeout")
+                return
 
 
 def _filler(size: int) -> str:

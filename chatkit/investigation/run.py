@@ -48,6 +48,8 @@ LOOK = 0.4
 """Seconds between two looks at what is known."""
 HEALTH_EVERY = 1.5
 """Seconds between two looks at the health endpoint."""
+HEALTH_LIMIT = 10.0
+"""Seconds that it may take: a server that stands still for a while shows by answering late."""
 ROUND = 8.0
 """Seconds for which the first round is watched before a fault of the chat alone ends the investigation."""
 REFINE = 20.0
@@ -503,7 +505,7 @@ class Investigator:
     async def _watch_health(self) -> None:
         while True:
             await asyncio.sleep(HEALTH_EVERY)
-            await self._api.health("GET", 4.0)
+            await self._api.health("GET", HEALTH_LIMIT)
 
     async def _tell(self) -> None:
         while True:
