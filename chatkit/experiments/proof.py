@@ -149,6 +149,10 @@ class Proof(Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         return self.sentence
 
+    def _repr_html_(self) -> str | None:
+        render = display.find("proof", "html")
+        return None if render is None else render(self)
+
 
 def judge(control: Sequence[Lifetime], cured: Sequence[Lifetime], cure: Cure) -> Proof:
     """Whether the cure holds.
@@ -156,10 +160,11 @@ def judge(control: Sequence[Lifetime], cured: Sequence[Lifetime], cure: Cure) ->
     It *holds* when p < ``LIMIT`` and every cured arm that counts outlived what it had to. Of cured arms count those
     that did, and those that died before; one that was not watched for so long says nothing.
 
-    It *fails* when ``LEAST_DEATHS`` or more cured arms died before, and either all of them did or their lives are
-    no longer than chance makes them (one-sided, above ``ALIKE``). Here the arms that were watched for less count as
-    far as they were watched, which favours the cure. Anything between is *undecided*: a single cured arm that died
-    too early forbids to call it cured, and does not show that the cure does nothing.
+    It *fails* when ``LEAST_DEATHS`` or more cured arms died before, and either more than half of them did (a change
+    after which most connections still die is no cure, however much later they do) or their lives are no longer than
+    chance makes them (one-sided, above ``ALIKE``). Here the arms that were watched for less count as far as they were
+    watched, which favours the cure. Anything between is *undecided*: a single cured arm that died too early forbids
+    to call it cured, and does not show that the cure does nothing.
 
     Raises:
         InvalidInput: a time is negative or no number.
@@ -233,8 +238,8 @@ class _Case:
             return "holds", proven
         if len(self.early) >= LEAST_DEATHS:
             against = _compare(self.control, self.cured)
-            everyone = self.former is not None and len(self.early) == len(self.cured)
-            if everyone or against.longer > ALIKE:
+            most = self.former is not None and 2 * len(self.early) > len(self.cured)
+            if most or against.longer > ALIKE:
                 return "fails", against
         return "undecided", proven
 

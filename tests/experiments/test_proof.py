@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chatkit import display
 from chatkit.errors import InvalidInput
 from chatkit.experiments.exact import compare
 from chatkit.experiments.proof import (
@@ -69,10 +70,12 @@ def test_the_same_lives_are_no_cure() -> None:
 
 
 def test_a_longer_life_is_no_cure() -> None:
-    """Twice as long, beyond doubt; dead all the same."""
-    proof = judge(dead(*EARLY), dead(2, 2.1, 2.2, 2, 2.1), PLAIN)
-    assert proof.p < LIMIT
-    assert proof.outcome == "fails"
+    """Twice as long, beyond doubt; most are dead all the same."""
+    cured = dead(2, 2.1, 2.2, 2, 2.1)
+    for lives in (cured, cured[:3] + alive(9, 9)):
+        proof = judge(dead(*EARLY), lives, PLAIN)
+        assert proof.p < LIMIT
+        assert proof.outcome == "fails"
 
 
 def test_deaths_as_many_as_without_it_are_no_cure() -> None:
@@ -246,7 +249,7 @@ def test_without_scipy_a_plan_keeps_to_the_exact_test(monkeypatch: pytest.Monkey
         (0.0079, "p = 0.008"),
         (0.0096, "p = 0.0096"),
         (0.01, "p = 0.01"),
-        (math.nextafter(0.01, 0), "p = 0.0099999999999999985"),
+        (math.nextafter(0.01, 0), "p = 0.009999999999999998"),
         (1e-9, "p < 0.0001"),
     ],
 )
@@ -271,6 +274,16 @@ def test_as_json() -> None:
     }
     assert judge(dead(*EARLY), dead(*EARLY), PLAIN).to_dict()["holds"] is False
     assert judge([], [], PLAIN).to_dict()["holds"] is None
+
+
+def test_without_views_it_is_still_its_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No face, no figure."""
+    proof = judge(dead(*EARLY), alive(*[62] * 5), PINGS)
+    monkeypatch.setattr(display, "find", lambda kind, face: None)
+    assert proof._repr_html_() is None
+    assert str(proof) == proof.sentence
+    with pytest.raises(InvalidInput, match="no view is loaded"):
+        proof.plot()
 
 
 def test_both_curves() -> None:
