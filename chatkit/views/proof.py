@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from chatkit.experiments.proof import Proof
 
 WITH, WITHOUT = "with the cure", "without it"
-LINE = 64
+LINE = 80
 """Characters of a line of the title: as many as stand beside the buttons of a figure of 700 pixels."""
 HIGH = 16
 """Pixels of a line of the title."""

@@ -12,9 +12,10 @@ from msgspec.structs import replace
 from chatkit.errors import InvalidInput
 from chatkit.experiments.proof import Cure, Lifetime, Proof, judge
 from chatkit.views.palette import INK, THEMES, Tone
-from chatkit.views.proof import LINE, WITH, WITHOUT, paragraph, plot
+from chatkit.views.proof import HIGH, LINE, WITH, WITHOUT, paragraph, plot
 from chatkit.views.sheet import MAX_WORDS
 from chatkit.views.survival import HEIGHT, TOP
+from chatkit.views.when import count
 
 EVIL = "<script>alert(1)</script>"
 PINGS = Cure(change="first ping at 30 s", exposure_s=61, exposed_to="two pings")
@@ -26,6 +27,7 @@ def lives(*seconds: float, died: bool) -> list[Lifetime]:
 
 CONTROL = lives(1, 1.1, 0.9, 1, 1, died=True)
 HOLDS = judge(CONTROL, lives(*[62] * 5, died=False), PINGS)
+FAILS = judge(CONTROL, CONTROL, PINGS)
 OPEN = judge(CONTROL, lives(20, 20, died=False), PINGS)
 EMPTY = judge([], [], PINGS)
 
@@ -48,15 +50,16 @@ def test_both_curves_with_their_ticks() -> None:
 
 def test_the_conclusion_is_the_title() -> None:
     """In lines that fit, above what was counted; the curves lose no height to it."""
-    figure = plot(HOLDS)
-    title = figure.layout.title.text
-    lines = title[title.index(">") + 1 : title.index("</b>")].split("<br>")
-    assert " ".join(lines) == HOLDS.sentence
-    assert max(map(len, lines)) <= LINE
-    assert len(lines) == 2
-    assert "10 connections, 5 deaths" in title
-    assert figure.layout.height - figure.layout.margin.t == HEIGHT - TOP
-    assert figure.layout.margin.t > TOP
+    for proof, many in ((HOLDS, 1), (FAILS, 2)):
+        figure = plot(proof)
+        title = figure.layout.title.text
+        lines = title[title.index(">") + 1 : title.index("</b>")].split("<br>")
+        assert " ".join(lines) == proof.sentence
+        assert max(map(len, lines)) <= LINE
+        assert len(lines) == many
+        assert f"</b><br>10 connections, {count(proof.control.died + proof.cured.died, 'death')}" in title
+        assert figure.layout.height - figure.layout.margin.t == HEIGHT - TOP
+        assert figure.layout.margin.t == TOP + HIGH * many
 
 
 @pytest.mark.parametrize(("proof", "at"), [(HOLDS, 61), (OPEN, 61)])
