@@ -21,6 +21,7 @@ NOT_MIRRORED = {
     # a crowd is only ever followed through a storm
     "policy/crowd.py": "policy/test_storm.py",
     "faults/__init__.py": "faults/test_parse.py",
+    "experiments/__init__.py": "experiments/test_proof.py",
     "lab/__init__.py": "test_exports.py",
     "client/__init__.py": "test_exports.py",
     "cli/__init__.py": "cli/test_main.py",

@@ -51,7 +51,8 @@ class Curve(Struct, frozen=True, kw_only=True, eq=False):
     @property
     def median(self) -> float | None:
         """Seconds after which half are gone; ``None`` where more than half were alive at the end."""
-        gone = np.flatnonzero(self.survival <= 0.5)
+        # A product of shares that is one half, but for rounding, is one half.
+        gone = np.flatnonzero(self.survival <= 0.5 + 1e-12)
         return float(self.time[gone[0]]) if len(gone) else None
 
     def at(self, seconds: float) -> float:

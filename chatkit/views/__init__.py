@@ -12,6 +12,7 @@ from chatkit.traffic import Traffic
 
 if TYPE_CHECKING:
     from chatkit.diagnosis.result import Diagnosis
+    from chatkit.experiments.proof import Proof
     from chatkit.policy.storm import Storm
 
 
@@ -47,6 +48,18 @@ def _storm_html(storm: Storm) -> str:
     return paragraph(storm)
 
 
+def _proof_plot(proof: Proof, **options: Any) -> Any:
+    from chatkit.views.proof import plot
+
+    return plot(proof, **options)
+
+
+def _proof_html(proof: Proof) -> str:
+    from chatkit.views.proof import paragraph
+
+    return paragraph(proof)
+
+
 def _traffic(traffic: Traffic) -> str:
     from chatkit.views.traffic import traffic_table
 
@@ -77,5 +90,7 @@ display.register("trace", "survival", _survival)
 display.register("trace", "html", _html)
 display.register("storm", "plot", _storm_plot)
 display.register("storm", "html", _storm_html)
+display.register("proof", "plot", _proof_plot)
+display.register("proof", "html", _proof_html)
 display.register("traffic", "html", _traffic)
 display.register("saving", "html", _saving)

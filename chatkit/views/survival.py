@@ -57,6 +57,11 @@ def plot(curves: Mapping[str, Curve], *, theme: str = "both") -> go.Figure:
     return go.Figure(data=drawing.lines(), layout=drawing.layout())
 
 
+def unit(last: float) -> tuple[float, str]:
+    """In what a figure that reaches to ``last`` seconds counts: seconds per unit, and its name."""
+    return next((per, name) for end, per, name in _UNITS if last <= end)
+
+
 class _Drawing:
     """One figure in the making."""
 
@@ -68,7 +73,7 @@ class _Drawing:
         self.colours = [THEMES[theme][tone] for tone in _TONES]
         self.dim, self.grid = DIM[theme], GRID[theme]
         last = max(curve.last for curve in self.curves)
-        self.per, self.unit = next((per, unit) for end, per, unit in _UNITS if last <= end)
+        self.per, self.unit = unit(last)
         self.end = max(last / self.per, 1e-3) * 1.02
 
     def lines(self) -> list[dict[str, Any]]:

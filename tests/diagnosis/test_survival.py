@@ -94,6 +94,12 @@ def test_without_censoring_it_is_the_share_that_is_left(seconds: list[float]) ->
         assert share == pytest.approx(sum(s > time for s in seconds) / len(seconds))
 
 
+@pytest.mark.parametrize("n", [23, 24, 38, 44, 46, 54])
+def test_a_half_that_is_rounded_is_a_half(n: int) -> None:
+    """23/24 · 22/23 · … · 12/13 is a little more than one half on a machine."""
+    assert kaplan_meier(range(1, n + 1), [True] * n).median == (n + 1) // 2
+
+
 def test_unknown_durations_are_left_out_and_none_is_none() -> None:
     """NaN is not zero; no life makes an empty curve."""
     assert kaplan_meier([1, math.nan], [True, True]).n == 1
