@@ -24,6 +24,8 @@ class Case(Struct, kw_only=True):
     """Measured values that parameters and summaries are made of."""
     trials: Trials | None = None
     """What became of the arms of an investigation; ``None`` for any other recording."""
+    excluded: frozenset[str] = frozenset()
+    """Causes that cannot be: whoever made the recording knows that."""
     carries: bool = True
     """Whether this kind of evidence can carry a cause for such a case."""
     why_not: str = ""

@@ -24,6 +24,10 @@ MANY, YOUNG = 3, 60.0
 """Lives that our side ended, and their age in seconds, from which on it leaves again and again."""
 _OUR_GOODBYE = frozenset({"close-1000", "close-1001", "close-1005", "local"})
 """How an investigation ends its own arms."""
+_GIVEN_UP = frozenset({"close-1011", "silence"})
+"""How an arm ends whose pings are not answered."""
+_NOT_OURS = frozenset({"client-going-away", "client-suspended"})
+"""What an investigation's own connections never do: pages are left, tabs are put to sleep."""
 UNGREETED = 5.0
 """Seconds of an open connection without a message from the backend from which on it counts as never greeted."""
 RIVAL = 2.0
@@ -52,13 +56,17 @@ def _of_arms(facts: Facts, lives: list[Life]) -> Iterator[Case]:
         value, by = _looks(facts, life)
         if by == "client" and value in _OUR_GOODBYE and not _never_greeted(life):
             continue
-        groups.setdefault(("abort" if value in ("fin", "rst") else value, by), []).append(life)
+        value = "abort" if value in ("fin", "rst") else value
+        if by == "client" and value in _GIVEN_UP:
+            value = "given-up"
+        groups.setdefault((value, by), []).append(life)
     for (value, by), group in groups.items():
         case = _case(facts, tuple(group), {}, mutes(facts))
         case.observations = tuple(one for one in case.observations if one.of not in TIMED)
         # When we gave up is our own rule, and tells nothing.
-        gave_up = by == "client" and value in (*_OUR_GOODBYE, "close-1011", "silence")
+        gave_up = by == "client" and value in (*_OUR_GOODBYE, "given-up")
         case.trials = None if gave_up else trials(facts, case.lives)
+        case.excluded = _NOT_OURS
         yield case
 
 

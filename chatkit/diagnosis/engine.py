@@ -165,7 +165,7 @@ def _beside(trace: Trace, baseline: Trace, found: list[Case]) -> tuple[Remark, .
 
 def rank(case: Case) -> list[Hypothesis]:
     """Hypotheses about a case, most probable first; the probabilities add up to one."""
-    candidates = [cause for cause in causes().values() if case.kind in cause.cases]
+    candidates = [one for one in causes().values() if case.kind in one.cases and one.id not in case.excluded]
     scores = {cause.id: math.log(cause.prior) + _score(cause, case) for cause in candidates}
     scores[UNKNOWN] = math.log(PRIOR_UNKNOWN)
     if case.trials is not None:

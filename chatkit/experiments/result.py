@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from chatkit import display
 from chatkit.diagnosis.result import Diagnosis
+from chatkit.experiments.proof import Proof
 from chatkit.trace import Trace
 
 SCHEMA = "chatkit.investigation/1"
@@ -47,7 +48,7 @@ class Investigation(Struct, frozen=True, kw_only=True):
     diagnosis: Diagnosis
     probes: tuple[Probe, ...] = ()
     arms: tuple[ArmResult, ...] = ()
-    verification: Any | None = None
+    verification: Proof | None = None
     why: str = ""
     """Why it stopped: ``settled``, ``budget``, ``unchangeable``, ``interrupted`` or ``blocked``."""
     untried: tuple[str, ...] = ()

@@ -113,14 +113,15 @@ TYPING_ONCE = Treatment(
 )
 
 
-def first_ping(at: float, what: What = "app-ping") -> Treatment:
-    """One ping at an age, then nothing."""
+def first_ping(at: float, what: What = "app-ping", again: float | None = None) -> Treatment:
+    """One ping at an age, then nothing; or the next only after so long a quiet that a dead path would show."""
     kind = "" if what == "app-ping" else "-rfc6455"
     when = "right after opening" if at == 0 else f"{at:g} s after opening"
     return Treatment(
         id=f"ping{kind}-at-{at:g}s",
-        what=f"one {'application' if what == 'app-ping' else 'RFC 6455'} ping {when}, then silence",
-        doings=(Doing(what=what, at=at),),
+        what=f"one {'application' if what == 'app-ping' else 'RFC 6455'} ping {when}, then "
+        + ("silence" if again is None else f"one every {again:g} s"),
+        doings=(Doing(what=what, at=at, every=again),),
         asks="how soon after the opening is a ping fatal?",
     )
 
@@ -213,8 +214,8 @@ def first_round(stabilise: float, interval: float, period: float = 1.0) -> tuple
     """About eight arms at once, silent ones first: they need the longest time."""
     return (
         SILENT,
-        first_ping(0.0),
-        first_ping(0.0, "protocol-ping"),
+        first_ping(0.0, again=10.0),
+        first_ping(0.0, "protocol-ping", again=30.0),
         every(period, "app-ping"),
         every(period, "protocol-ping"),
         every(period, "typing"),

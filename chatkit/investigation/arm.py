@@ -75,6 +75,8 @@ class Arm:
         """Set when it has ended, or never opened."""
         self.left = False
         """Whether we ended it."""
+        self.gave_up = False
+        """Whether a ping stayed unanswered for as long as a client waits."""
         self._turn = asyncio.Event()
         self._defect: BaseException | None = None
         self._greeted = asyncio.Event()
@@ -297,6 +299,7 @@ class Arm:
                 self.leave()
             since = min(self._waiting.values(), default=None)
             if since is not None and time.monotonic() - since >= rules.pong_timeout:
+                self.gave_up = True
                 await close_quietly(connection, 1011, "keepalive ping timeout")
                 return
 

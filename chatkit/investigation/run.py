@@ -183,6 +183,7 @@ class Investigator:
         self._round_at: float | None = None
         self._settled_at: float | None = None
         self._limit_tried = False
+        self._silent = 0
         self._defect: BaseException | None = None
 
     # Time
@@ -390,6 +391,7 @@ class Investigator:
                 await self._rest(0.5)
                 continue  # it stays, as those of the first way do
             arm.leave()
+            await arm.over.wait()
             self._probes.append(self._of_variant(treatment, arm.failure.status if arm.failure else 101))
 
     @staticmethod
@@ -441,6 +443,11 @@ class Investigator:
                 return self._why("settled")
             self._stage = "watching" if self._standing is None else planner.open_question(self._standing)
             now = time.monotonic()
+            silent = sum(arm.gave_up for arm in self._crew)
+            if silent > self._silent:
+                self._silent = silent
+                self._note("a ping stayed unanswered: does a new connection open at the same moment?")
+                await self._crew.open(treatments.SILENT, timeout=3.0)
             if not self._crew.alive:
                 await self._rest(1.0)
                 arm = await self._crew.open(treatments.ALONE, timeout=3.0)
