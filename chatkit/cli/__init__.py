@@ -25,6 +25,7 @@ VERBS: Mapping[str, str] = {
     "chat": "chat in the terminal",
     "record": "connect as the client would, and record",
     "inspect": "read evidence: connections, and the cause with its evidence",
+    "diagnose": "find out by experiment why connections to a live backend drop",
     "convert": "turn evidence into another format",
     "report": "write one offline HTML file that tells why, with its evidence",
 }

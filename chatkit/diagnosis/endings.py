@@ -12,6 +12,7 @@ from chatkit.diagnosis.case import Case
 from chatkit.diagnosis.facts import Facts, Life, ended, median
 from chatkit.diagnosis.mute import Mute, mutes
 from chatkit.diagnosis.observation import Observation
+from chatkit.diagnosis.taxonomy import NONE
 from chatkit.diagnosis.timers import of_timer, regular, timed
 from chatkit.diagnosis.trials import TIMED, trials
 from chatkit.events import FrameReceived, FrameSent, HealthChecked, HttpAnswered, PingSent
@@ -66,7 +67,7 @@ def _of_arms(facts: Facts, lives: list[Life]) -> Iterator[Case]:
         # When we gave up is our own rule, and tells nothing.
         gave_up = by == "client" and value in (*_OUR_GOODBYE, "given-up")
         case.trials = None if gave_up else trials(facts, case.lives)
-        case.excluded = _NOT_OURS
+        case.excluded = _NOT_OURS | ({NONE} if gave_up else set())
         yield case
 
 

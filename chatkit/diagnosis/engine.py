@@ -170,7 +170,7 @@ def rank(case: Case) -> list[Hypothesis]:
     scores[UNKNOWN] = math.log(PRIOR_UNKNOWN)
     if case.trials is not None:
         scores[NONE] = math.log(PRIOR_NONE) + sum(_normal(one) for one in case.observations) + case.trials.unharmed()
-    elif case.kind == "life":
+    elif case.kind == "life" and NONE not in case.excluded:
         scores[NONE] = math.log(PRIOR_NONE) + sum(_normal(one) for one in case.observations)
         if case.value("by") == "server" and case.value("ending") == "close-1001":
             scores[NONE] += math.log(SERVER_LEAVES)

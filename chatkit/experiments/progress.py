@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from chatkit.diagnosis.engine import Standing
+from chatkit.diagnosis.taxonomy import NONE, UNKNOWN, causes
+
+BARS = 6
+"""Hypotheses that are shown."""
+
 
 class Bar(Struct, frozen=True, kw_only=True):
     """A hypothesis and how probable it is now."""
@@ -56,3 +62,18 @@ class Progress(Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     """What was decided lately, newest last: which arm was added and why, what was measured."""
     done: bool = False
+
+
+def bars(standing: Standing | None) -> tuple[Bar, ...]:
+    """The likeliest hypotheses."""
+    if standing is None:
+        return ()
+    titles = {NONE: "no fault so far", UNKNOWN: "something that is not modelled"}
+    return tuple(
+        Bar(
+            id=one.id,
+            title=titles[one.id] if one.id in titles else causes()[one.id].title,
+            probability=round(one.probability, 4),
+        )
+        for one in standing.hypotheses[:BARS]
+    )

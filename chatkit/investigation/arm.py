@@ -82,7 +82,8 @@ class Arm:
         self._greeted = asyncio.Event()
         self._tried_at = time.monotonic()
         self._opened_at: float | None = None
-        self._ended_at: float | None = None
+        self.ended_at: float | None = None
+        """When it ended, by the monotonic clock; ``None`` while it lives."""
         self._acts: list[float] = []
         self._waiting: dict[str, float] = {}
         """Since when a ping of each kind has waited for its pong."""
@@ -99,7 +100,7 @@ class Arm:
         """Seconds that it has lived."""
         if self._opened_at is None:
             return 0.0
-        return (self._ended_at or time.monotonic()) - self._opened_at
+        return (self.ended_at or time.monotonic()) - self._opened_at
 
     def line(self) -> ArmLine:
         """How it stands."""
@@ -141,7 +142,7 @@ class Arm:
                 await self._live(self.connection)
         finally:
             if self.connection is not None:
-                self._ended_at = self._ended_at or time.monotonic()
+                self.ended_at = self.ended_at or time.monotonic()
                 self.connection.abort()
             self.opened.set()
             self.over.set()
@@ -214,8 +215,8 @@ class Arm:
             tasks.spawn(work, f"arm {self.treatment.id} {name}")
         try:
             await self._turn.wait()
-            if self._ended_at is None:
-                self._ended_at = time.monotonic()
+            if self.ended_at is None:
+                self.ended_at = time.monotonic()
                 await close_quietly(connection)
             elif not self.left:
                 # The transport's end comes after the exception, and is half of the ending.
@@ -243,7 +244,7 @@ class Arm:
                         Established, connection=self.id, seconds=round(time.monotonic() - self._tried_at, 6)
                     )
                 self._greeted.set()
-        self._ended_at = self._ended_at or time.monotonic()
+        self.ended_at = self.ended_at or time.monotonic()
         self._turn.set()
 
     async def _act(self, connection: RecordedConnection) -> None:

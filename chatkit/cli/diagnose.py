@@ -1,0 +1,155 @@
+"""``chatkit diagnose``: experiments against a live backend, and what they prove."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import math
+import sys
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import msgspec
+
+from chatkit.cli import terminal
+from chatkit.cli.inspect import EXIT
+from chatkit.cli.options import Target, add_target, read_target
+from chatkit.errors import InvalidInput
+from chatkit.plain import harmless
+
+if TYPE_CHECKING:
+    from chatkit.experiments.progress import Progress
+    from chatkit.experiments.result import Investigation
+    from chatkit.recorder import Recorder
+
+SUMMARY = "find out by experiment why connections to a live backend drop"
+BUDGET = 90.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the verb."""
+    add_target(parser)
+    parser.add_argument("--budget", type=float, default=BUDGET, metavar="S", help="seconds (default: %(default)g)")
+    parser.add_argument("--verify", action="store_true", help="try the recommended change beside a control")
+    parser.add_argument("--intrusive", action="store_true", help="permit payloads that grow until something breaks")
+    parser.add_argument("--no-chat", action="store_true", help="send no chat message")
+    parser.add_argument("--yes", action="store_true", help="permit chat messages and what is intrusive without asking")
+    parser.add_argument("--also", metavar="URL", help="a second way in, for example past the proxy")
+    parser.add_argument("--evidence", metavar="FILE", help="a recording of the failing client: an arm does as it did")
+    parser.add_argument("--health-path", metavar="P", help="path of the health endpoint")
+    parser.add_argument("--health-method", choices=("GET", "HEAD"), help="what the monitor uses")
+    parser.add_argument("--out", metavar="F.jsonl", help="record the investigation to this file")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+    parser.add_argument("--format", choices=("text", "md"), default="text", help="md: a ticket to paste")
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 no fault, 1 a fault, 3 inconclusive, 2 when nothing could be tried; 130 on Ctrl-C."""
+    if not (math.isfinite(args.budget) and args.budget > 0):
+        raise InvalidInput("that is no budget", expected="seconds, more than 0", got=args.budget, where="--budget")
+    target = read_target(args)
+    if args.health_path is not None:
+        paths = msgspec.structs.replace(target.profile.paths, health=args.health_path)
+        target = msgspec.structs.replace(target, profile=msgspec.structs.replace(target.profile, paths=paths))
+    return terminal.run(_diagnose(target, args))
+
+
+async def _diagnose(target: Target, args: argparse.Namespace) -> int:
+    from chatkit.client.http import base_url
+    from chatkit.client.opening import is_loopback
+    from chatkit.recorder import Recorder
+
+    base = base_url(target.url)
+    local = is_loopback(urlsplit(base).hostname)
+    chat = not args.no_chat and (local or args.yes or _ask(args, f"May chat messages be sent to {base}?"))
+    intrusive = args.intrusive and (local or args.yes or _ask(args, f"May payloads grow until {base} breaks?"))
+    recorder = Recorder(args.out, overwrite=args.overwrite, target=base, types=target.profile.types)
+    recorder.redactor.add(target.token)
+    recorder.redactor.add(target.password)
+    with recorder:
+        found = await _investigate(target, args, base, recorder, chat=chat, intrusive=intrusive)
+    return EXIT[found.diagnosis.verdict]
+
+
+async def _investigate(
+    target: Target, args: argparse.Namespace, base: str, recorder: Recorder, *, chat: bool, intrusive: bool
+) -> Investigation:
+    """Runs it; on Ctrl-C what is known is printed first."""
+    from chatkit.client.tasks import Tasks
+    from chatkit.investigation import investigate
+
+    stop, lines = asyncio.Event(), Lines()
+    tasks = Tasks(lambda error: None)
+    work = tasks.spawn(
+        investigate(
+            base,
+            bot=target.bot,
+            token=target.token,
+            user=target.user,
+            password=target.password,
+            profile=target.profile,
+            budget=args.budget,
+            chat=chat,
+            intrusive=intrusive,
+            verify=args.verify,
+            also=args.also,
+            evidence=args.evidence,
+            health_method=args.health_method,
+            proxy=target.proxy,
+            recorder=recorder,
+            on_progress=lines.show,
+            stop=stop,
+        ),
+        "diagnose",
+    )
+    try:
+        found: Investigation = await asyncio.shield(work)
+    except asyncio.CancelledError:
+        stop.set()
+        _conclude(await work, args)
+        raise
+    finally:
+        await tasks.close()
+    _conclude(found, args)
+    return found
+
+
+def _ask(args: argparse.Namespace, question: str) -> bool:
+    """Nobody is asked where nobody could answer."""
+    if args.json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    terminal.say(f"{question} [y/N] ", sys.stderr, end="")
+    try:
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+    except OSError:
+        return False
+
+
+class Lines:
+    """Says on stderr what is new."""
+
+    def __init__(self) -> None:
+        self._stage = ""
+        self._notes: tuple[str, ...] = ()
+
+    def show(self, progress: Progress) -> None:
+        """One look."""
+        if progress.stage != self._stage:
+            self._stage = progress.stage
+            likely = ", ".join(f"{bar.id} {bar.probability:.0%}" for bar in progress.bars[:3])
+            terminal.note(f"{progress.elapsed:5.1f} s  {progress.stage}" + (f"  ({likely})" if likely else ""))
+        for text in progress.notes:
+            if text not in self._notes:
+                terminal.note(f"{progress.elapsed:5.1f} s    {text}")
+        self._notes = progress.notes
+
+
+def _conclude(found: Investigation, args: argparse.Namespace) -> None:
+    if args.json:
+        json.dump(found.to_dict(), sys.stdout)
+        print(flush=True)
+    elif args.format == "md":
+        print(harmless(found.diagnosis.ticket()))
+    else:
+        terminal.say(str(found))

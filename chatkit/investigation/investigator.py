@@ -1,0 +1,489 @@
+"""Points experiments at a live backend, in the order in which none spoils another, until the cause stands.
+
+probes that open nothing → one connection alone → a second beside it → a chat message → variants of the upgrade
+→ a round of arms → the arms that would tell most, again and again → goodbye
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from chatkit.client.http import HttpApi
+from chatkit.client.lag import LoopWatch
+from chatkit.client.tasks import Tasks
+from chatkit.diagnosis.engine import Standing, stand
+from chatkit.diagnosis.taxonomy import causes
+from chatkit.errors import ChatkitError
+from chatkit.events import InvestigationEnded
+from chatkit.experiments import judge, planner, treatments
+from chatkit.experiments.cures import trial_of
+from chatkit.experiments.progress import ProbeLine, Progress, bars
+from chatkit.experiments.proof import Proof
+from chatkit.experiments.result import Investigation, Probe
+from chatkit.experiments.treatments import Treatment
+from chatkit.investigation.crew import Crew, origin_of
+from chatkit.investigation.verify import Verification
+from chatkit.plain import one_line
+from chatkit.preflight.report import Check
+from chatkit.preflight.run import check
+from chatkit.profile import Profile
+from chatkit.recorder import Recorder
+
+Listener = Callable[[Progress], None]
+
+ALONE = 2.0
+"""Seconds that one connection is left alone before any other."""
+BESIDE = 1.5
+"""Seconds after a second opened within which the first would be replaced."""
+STAGGER = 0.5
+"""Seconds between two openings of a round: what ends them at one age does not end them at one moment."""
+LOOK = 0.4
+"""Seconds between two looks at what is known."""
+HEALTH_EVERY = 1.5
+"""Seconds between two looks at the health endpoint."""
+HEALTH_LIMIT = 10.0
+"""Seconds that it may take: a server that stands still for a while shows by answering late."""
+ROUND = 8.0
+"""Seconds for which the first round is watched before a fault of the chat alone ends the investigation."""
+REFINE = 20.0
+"""Seconds, at least, for which the parameters of a settled cause may be measured further; and once its time-out."""
+RETRIES = (1.0, 2.0, 3.0)
+"""Seconds between attempts where none has opened yet."""
+RETRY_LONGEST = 12.0
+"""Seconds of ``Retry-After`` that are waited for."""
+
+
+class Investigator:
+    """One investigation; see :func:`investigate`."""
+
+    def __init__(
+        self,
+        api: HttpApi,
+        also: HttpApi | None,
+        *,
+        bot: str,
+        profile: Profile,
+        budget: float,
+        chat: bool,
+        intrusive: bool,
+        verify: bool,
+        theirs: Treatment | None,
+        health_method: str | None,
+        proxy: bool,
+        recorder: Recorder,
+        on_progress: Listener | None,
+        stop: asyncio.Event,
+    ) -> None:
+        self._api, self._bot, self._profile, self._proxy = api, bot, profile, proxy
+        self._budget, self._chat, self._intrusive = budget, chat, intrusive
+        self._verify, self._theirs = verify, theirs
+        self._health_method, self._recorder = health_method, recorder
+        self._on_progress, self._stop = on_progress, stop
+        self._allowed = budget
+        self._woken = asyncio.Event()
+        self._crew = Crew(
+            api, also, bot=bot, recorder=recorder, profile=profile, proxy=proxy, woken=self._woken
+        )  # fmt: skip
+        self._began = time.monotonic()
+        self._stage = "probing"
+        self._probes: list[Probe] = []
+        self._notes: list[str] = []
+        self._untried: list[str] = []
+        self._standing: Standing | None = None
+        self._asked = 0
+        self._round_at: float | None = None
+        self._settled_at: float | None = None
+        self._limit_tried = False
+        self._silent = 0
+        self._defect: BaseException | None = None
+
+    # Time
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the beginning."""
+        return time.monotonic() - self._began
+
+    @property
+    def left(self) -> float:
+        """Seconds of the budget that are left."""
+        return max(0.0, self._budget - self.elapsed)
+
+    @property
+    def _halted(self) -> bool:
+        return self._stop.is_set() or self.left <= 0
+
+    async def _wait(self, seconds: float) -> None:
+        """Waits, but not beyond the budget, an arm's end or the user's stop."""
+        if self._defect is not None or self._crew.defect is not None:
+            raise self._defect or self._crew.defect  # type: ignore[misc]
+        if not self._stop.is_set():
+            self._woken.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(seconds, self.left)):
+                await self._woken.wait()
+
+    async def _rest(self, seconds: float) -> None:
+        """Waits that long whatever ends meanwhile, but not beyond the budget or the user's stop."""
+        until = time.monotonic() + seconds
+        while not self._halted and time.monotonic() < until:
+            await self._wait(until - time.monotonic())
+
+    # The whole
+
+    async def run(self) -> Investigation:
+        """All of it."""
+        watches = Tasks(self._crashed)
+        for watch in (LoopWatch(self._recorder).run(), self._watch_health(), self._tell()):
+            watches.spawn(watch, "investigation watches")
+        work = watches.spawn(self._all(), "investigation")
+        watches.spawn(self._hear_stop(work), "investigation stop")
+        why, proof = "interrupted", None
+        try:
+            try:
+                why = await work
+            except asyncio.CancelledError:
+                if not self._stop.is_set():
+                    raise
+            if self._verify and not self._stop.is_set():
+                proof = await self._prove()
+        finally:
+            await watches.close()
+            await self._crew.close()
+            self._recorder.record(
+                InvestigationEnded,
+                why=why,
+                budget=self._allowed,
+                seconds=round(self.elapsed, 3),
+                untried=self._untried,
+            )
+        elapsed = self.elapsed
+        trace = self._recorder.snapshot()
+        standing = await asyncio.to_thread(stand, trace, health_method=self._health_method)
+        self._standing, self._stage = standing, "done"
+        self._publish(done=True)
+        return Investigation(
+            target=self._api.base,
+            elapsed_s=elapsed,
+            diagnosis=standing.diagnosis,
+            probes=tuple(self._probes),
+            arms=judge.arms(trace),
+            why=why,
+            verification=proof,
+            untried=tuple(self._untried),
+            trace=trace,
+        )
+
+    async def _all(self) -> str:
+        await self._probe()
+        if self._halted:
+            return self._why()
+        if not await self._enter():
+            await self._variants()
+            await self._stand()
+            return self._why("blocked")
+        await self._second()
+        if await self._over():
+            return self._why("settled")
+        await self._talk()
+        await self._variants()
+        await self._round()
+        return await self._rounds()
+
+    def _why(self, otherwise: str = "settled") -> str:
+        if self._stop.is_set():
+            return "interrupted"
+        return "budget" if self.left <= 0 else otherwise
+
+    async def _prove(self) -> Proof | None:
+        """The recommended change, tried beside a control; in time of its own."""
+        trial = trial_of((await self._stand()).diagnosis, self._profile.client.stabilise)
+        if trial is None:
+            self._untried.append("no change of the client stops this: mend the server, and run the same command again")
+            return None
+        self._stage = f"verifying: {trial.cure.change}"
+        self._note(f"the cure is tried: about {trial.seconds:.0f} s for five pairs")
+        for arm in self._crew.alive:
+            arm.leave()
+            await arm.over.wait()
+        self._budget += 4 * trial.seconds + 60
+        return await Verification(trial, self._crew, rest=self._rest, halted=self._stop.is_set).run()
+
+    # Steps
+
+    async def _probe(self) -> None:
+        """What opens no socket with a good token."""
+        token = self._api.credentials.token
+        report = await check(
+            self._api.base,
+            bot=self._bot,
+            token=token,
+            profile=self._profile,
+            proxy=self._proxy,
+            recorder=self._recorder,
+            on_check=self._checked,
+            socket=False,
+        )
+        self._probes = [self._as_probe(one) for one in report.checks]
+        with contextlib.suppress(ChatkitError):
+            path = self._profile.paths.chat.format(bot_id=self._bot)
+            answer = await self._api.exchange("POST", path, "chat-probe", json={}, timeout=3.0)
+            good = answer.status_code == 422
+            summary = f"an empty message is answered {answer.status_code}" + (", as it should be" if good else "")
+            self._probes.append(Probe(id="chat-path", status="pass" if good else "warning", summary=summary))
+
+    def _checked(self, check: Check) -> None:
+        self._probes.append(self._as_probe(check))
+
+    @staticmethod
+    def _as_probe(check: Check) -> Probe:
+        return Probe(id=check.id, status=check.status, summary=check.summary, remedy=check.advice)
+
+    async def _enter(self) -> bool:
+        """One good connection, alone; whether it opened."""
+        self._stage = "one connection alone"
+        arm = await self._crew.open(treatments.ALONE)
+        for pause in RETRIES:
+            if arm.failure is None or self._halted:
+                break
+            wait = arm.failure.retry_after
+            self._note(f"the connection was refused: {arm.failure.what}")
+            if wait is not None and wait > RETRY_LONGEST:
+                break
+            await self._rest(max(pause, wait or 0.0))
+            if not self._halted:
+                arm = await self._crew.open(treatments.ALONE)
+        if arm.failure is not None:
+            return False
+        await self._rest(ALONE)
+        return True
+
+    async def _second(self) -> None:
+        """Another connection with the same token beside the first; again where the first ended at once."""
+        self._stage = "a second connection beside the first"
+        for turn in range(3):
+            before = self._crew.alive
+            if not before and turn == 0:
+                return  # it is gone by itself: the rounds find out why
+            arm = await self._crew.open(treatments.SILENT)
+            if arm.failure is not None:
+                await self._limit(arm.failure.status)
+                return
+            await self._rest(BESIDE)
+            if self._halted or any(one.alive for one in before) or not arm.alive:
+                return
+            self._note("the second connection ended the first")
+
+    async def _talk(self) -> None:
+        """A chat message or two, while two connections listen."""
+        if not self._chat:
+            self._untried.append("no chat message was sent: lost, late or double replies cannot be seen")
+            return
+        self._stage = "a chat message"
+        for count in range(2):
+            if self._halted or not self._crew.alive:
+                return
+            await self._say(count)
+        standing = await self._stand()
+        if any(cause.id in ("lost-reply", "multi-worker-split") for cause in standing.diagnosis.causes):
+            self._note("a reply is missing on the socket: four more messages, each over another connection")
+            for count in range(4):
+                await self._say(count)
+                await self._stats()
+
+    async def _say(self, count: int) -> None:
+        """One message; a slow reply holds nothing up."""
+        answered = self._crew.speak(count)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2.5):
+                await answered.wait()
+        await self._rest(0.3)
+
+    async def _stats(self) -> None:
+        with contextlib.suppress(ChatkitError):
+            async with self._crew.fresh() as api:
+                await api.exchange("GET", self._profile.paths.stats, "stats", timeout=2.0)
+
+    async def _variants(self) -> None:
+        """Openings that are unlike the client's, one after the other, each once."""
+        self._stage = "variants of the upgrade"
+        origin = origin_of(self._api.base)
+        variants = [
+            treatments.NO_TOKEN,
+            treatments.GARBAGE_TOKEN,
+            treatments.NO_SUCH_PATH,
+            treatments.origin(origin, "own"),
+            treatments.origin("https://chatkit.invalid", "foreign"),
+        ]
+        if self._crew.also is not None:
+            variants.append(_also(treatments.ALONE))
+        for treatment in variants:
+            if self._halted:
+                return
+            arm = await self._crew.open(treatment, "probe", timeout=4.0)
+            if treatment.also:
+                await self._rest(0.5)
+                continue  # it stays, as those of the first way do
+            arm.leave()
+            await arm.over.wait()
+            self._probes.append(self._of_variant(treatment, arm.failure.status if arm.failure else 101))
+
+    @staticmethod
+    def _of_variant(treatment: Treatment, status: int | None) -> Probe:
+        words = "opens" if status == 101 else f"is refused with HTTP {status}" if status else "is not answered"
+        return Probe(id=treatment.id, status="pass", summary=f"{treatment.what} {words}")
+
+    async def _round(self) -> None:
+        """The first round of arms."""
+        self._stage = "first round of arms"
+        client = self._profile.client
+        self._round_at = time.monotonic()
+        arms = [*treatments.first_round(client.stabilise, client.ping_interval), treatments.plain()]
+        if self._theirs is not None:
+            arms.insert(1, self._theirs)
+        if self._crew.also is not None:
+            arms += [_also(treatments.control(client.stabilise, client.ping_interval))]
+        for treatment in arms:
+            if self._halted or await self._over():
+                return
+            if self._crew.room > 0:
+                arm = self._crew.start(treatment)
+                await self._rest(STAGGER)
+                if arm.failure is not None:
+                    await self._limit(arm.failure.status)
+                    return
+
+    async def _limit(self, status: int | None) -> None:
+        """An arm was refused while others live: is it their number, or the pace?"""
+        if self._limit_tried or not self._crew.alive or status not in (403, 429, 503):
+            return
+        self._limit_tried = True
+        self._note("an arm was refused while others live: one of them leaves, and it is tried again")
+        for _ in range(2):
+            if not self._crew.alive or self._halted:
+                return
+            last = self._crew.alive[-1]
+            last.leave()
+            await last.over.wait()
+            await self._rest(0.4)
+            await self._crew.open(treatments.SILENT)
+            await self._rest(0.3)
+            await self._crew.open(treatments.SILENT)
+            await self._rest(0.4)
+
+    async def _rounds(self) -> str:
+        """The arms that would tell most, until the cause stands or the budget is used up."""
+        planned_at, failures = 0.0, 0
+        while not self._halted:
+            if await self._over():
+                return self._why("settled")
+            self._stage = "watching" if self._standing is None else planner.open_question(self._standing)
+            now = time.monotonic()
+            silent = sum(arm.gave_up for arm in self._crew)
+            if silent > self._silent:
+                self._silent = silent
+                self._note("a ping stayed unanswered: does a new connection open at the same moment?")
+                await self._crew.open(treatments.SILENT, timeout=3.0)
+            if not self._crew.alive:
+                await self._rest(1.0)
+                arm = await self._crew.open(treatments.ALONE, timeout=3.0)
+                failures = failures + 1 if arm.failure is not None else 0
+                if failures >= 20:
+                    return self._why("blocked")
+            elif now - planned_at >= 1.0 and self._standing is not None:
+                planned_at = now
+                await self._plan(self._standing)
+            await self._wait(LOOK)
+        return self._why("budget")
+
+    async def _plan(self, standing: Standing) -> None:
+        room = min(4, self._crew.room)
+        if room <= 0:
+            return
+        proposals = planner.propose(
+            standing, self._crew.running, left=max(0.0, self.left - 1.0), room=room, chat=self._chat
+        )
+        for one in proposals:
+            if self._halted:
+                return
+            self._note(f"{one.treatment.what}: expected to tell {one.bits:.2f} bits within {one.seconds:.0f} s")
+            self._crew.start(one.treatment)
+            await self._rest(STAGGER)
+
+    # What is known
+
+    async def _stand(self) -> Standing:
+        trace = self._recorder.snapshot()
+        self._standing = await asyncio.to_thread(stand, trace, health_method=self._health_method)
+        return self._standing
+
+    async def _over(self) -> bool:
+        """Whether the cause stands, and nothing that could still be measured would tell more of it."""
+        standing = await self._stand()
+        if not planner.settled(standing):
+            self._settled_at = None
+            return False
+        now = time.monotonic()
+        self._settled_at = self._settled_at or now
+        top = standing.diagnosis.causes[0]
+        if standing.trials is None:
+            # A fault of the chat, or of the opening: the connections themselves have to be watched for a while.
+            attempts = causes()[top.id].group <= 2 and not self._crew.alive
+            return attempts or (self._round_at is not None and now - self._round_at >= ROUND)
+        patience = max(REFINE, 1.3 * float(top.parameters.get("timeout_s") or 0.0))
+        if now - self._settled_at >= patience:
+            return True
+        return planner.measured_well(standing, self._crew.running, left=self.left, chat=self._chat)
+
+    # What is shown
+
+    def _crashed(self, error: BaseException) -> None:
+        self._defect = error
+        self._woken.set()
+
+    async def _hear_stop(self, work: asyncio.Task[str]) -> None:
+        await self._stop.wait()
+        self._woken.set()
+        work.cancel()  # it may be waiting for a server that does not answer
+
+    async def _watch_health(self) -> None:
+        while True:
+            await asyncio.sleep(HEALTH_EVERY)
+            await self._api.health("GET", HEALTH_LIMIT)
+
+    async def _tell(self) -> None:
+        while True:
+            self._publish()
+            await asyncio.sleep(0.5)
+
+    def _note(self, text: str) -> None:
+        self._notes.append(one_line(text, 200))
+        self._publish()
+
+    def _publish(self, done: bool = False) -> None:
+        if self._on_progress is None:
+            return
+        probes = {one.id: ProbeLine(id=one.id, status=one.status, summary=one.summary) for one in self._probes}
+        self._on_progress(
+            Progress(
+                stage=self._stage,
+                elapsed=round(self.elapsed, 2),
+                budget=self._budget,
+                bars=bars(self._standing),
+                probes=tuple(probes.values()),
+                arms=self._crew.lines(),
+                notes=tuple(self._notes[-8:]),
+                done=done,
+            )
+        )
+
+
+def _also(treatment: Treatment) -> Treatment:
+    """The same the second way in."""
+    return replace(treatment, id=f"{treatment.id}-also", what=f"{treatment.what}, the second way in", also=True,
+                   alters="way")  # fmt: skip
