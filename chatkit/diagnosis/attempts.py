@@ -123,7 +123,7 @@ def _case(facts: Facts, stage: str, status: int | None, lives: tuple[Life, ...])
         *_of_others(facts, lives),
         *_of_health(facts, lives),
     ]
-    found += _of_logs(facts, lives)
+    found += [*_of_logs(facts, lives), *_of_variants(facts, status)]
     case.observations = tuple(found)
     _judge_evidence(facts, case, error)
     if stage == "silent":
@@ -303,7 +303,8 @@ def _of_crowd(facts: Facts, lives: tuple[Life, ...]) -> Iterator[Observation]:
     """Always refused with as many open, and let in with fewer."""
     counts = {len(facts.open_at(life.connection.started_at)) for life in lives}
     let_in = [len(facts.open_at(one.start - 1e-3)) for one in facts.lives if one.opened]
-    if counts and min(counts) >= 2 and let_in and max(let_in) < min(counts):
+    least = 1 if facts.arms else 2
+    if counts and min(counts) >= least and let_in and max(let_in) < min(counts):
         words = f"refused only while {min(counts)} connections were open"
         yield Observation(of="crowd", value="yes", finding=words, events=tuple(x.id for x in _failures(lives)))
 
@@ -320,6 +321,31 @@ def _of_health(facts: Facts, lives: tuple[Life, ...]) -> Iterator[Observation]:
         value = "bad" if 2 * len(bad) > len(near) else "good"
         words = f"the health endpoint was {value} around it ({len(near) - len(bad)} of {len(near)} looks good)"
         yield Observation(of="health", value=value, finding=words, events=tuple(one.id for one in near[:10]))
+
+
+def _of_variants(facts: Facts, status: int | None) -> Iterator[Observation]:
+    """What became of openings that an investigation altered on purpose."""
+    by: dict[str, list[Life]] = {facts.arms[life.id].alters: [] for life in facts.variants}
+    for life in facts.variants:
+        by[facts.arms[life.id].alters].append(life)
+    opened = [life for life in by.get("origin", []) if life.opened]
+    if by.get("origin") and status is not None:
+        value = "decides" if opened else "same"
+        words = "another Origin is let in" if opened else "no other Origin is let in either"
+        yield Observation(of="origin", value=value, finding=words, events=_shown(opened or by["origin"]))
+    if by.get("path"):
+        same = all(not life.opened and _status(life) == status for life in by["path"])
+        words = "a path that cannot exist is answered in the same way" if same else "a path that cannot exist differs"
+        value = "same" if same else "differs"
+        yield Observation(of="neighbour", value=value, finding=words, events=_shown(by["path"]))
+    if by.get("way"):
+        opens = any(life.opened for life in by["way"])
+        words = "the second way in opens" if opens else "the second way in fails as well"
+        yield Observation(of="also", value="opens" if opens else "same", finding=words, events=_shown(by["way"]))
+
+
+def _shown(lives: list[Life]) -> tuple[str, ...]:
+    return tuple(id for life in lives[:5] for id in life.ids(life.places[-1:]))
 
 
 def _of_logs(facts: Facts, lives: tuple[Life, ...]) -> Iterator[Observation]:
