@@ -6,13 +6,14 @@ its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
+from chatkit.faults import door_rules, life_rules
+from chatkit.faults.memory import Answer, Chance, Memory, Rule
 from chatkit.faults.moments import (
     Abort,
-    Action,
     Asked,
     BlackHole,
     CloseWith,
@@ -36,26 +37,6 @@ from chatkit.faults.moments import (
     Woke,
 )
 from chatkit.faults.parse import Fault
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
-    """What one fault remembers of one connection (or of the server)."""
-
-    opened: float | None = None
-    """When the connection opened, monotonic seconds."""
-    active: float | None = None
-    """When activity that counts was last seen, monotonic seconds."""
-    draws: int = 0
-    """How many random decisions were taken."""
-    done: bool = False
-    """The fault has struck and will not strike again here."""
-
-
-Answer = tuple[Memory, tuple[Action, ...]]
-Chance = Callable[[int], float]
-"""The n-th random number in [0, 1) of this fault on this connection."""
-Rule = Callable[[Fault, Memory, Moment, float, Chance], Answer]
 
 
 def early_ping_abort(fault: Fault, memory: Memory, moment: Moment, now: float, chance: Chance) -> Answer:
@@ -240,7 +221,7 @@ def error_on_text(fault: Fault, memory: Memory, moment: Moment, now: float, chan
 
 def overload(fault: Fault, memory: Memory, moment: Moment, now: float, chance: Chance) -> Answer:
     """Each upgrade is one draw."""
-    if moment != Asked(what="upgrade"):
+    if not isinstance(moment, Asked) or moment.what != "upgrade":
         return memory, ()
     refuse = Refuse(status=fault.whole("status"), retry_after=fault.seconds("retry_after"))
     struck = chance(memory.draws) < fault.seconds("share")
@@ -312,6 +293,8 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "accept-then-close": accept_then_close,
         "error-on-text": error_on_text,
         "overload": overload,
+        **door_rules.RULES,
+        **life_rules.RULES,
     }
 )
 """The rule of every id of the catalogue."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chatkit.errors import InvalidInput
 from chatkit.faults import CATALOGUE, make_fault, parse_fault, parse_faults
-from chatkit.faults.catalogue import Parameter
+from chatkit.faults.kinds import Parameter
 
 
 @pytest.mark.parametrize(
