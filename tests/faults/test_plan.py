@@ -15,10 +15,14 @@ from chatkit.faults.moments import (
     BlackHole,
     CloseWith,
     Crash,
+    Crossing,
     Delay,
     Drop,
     Duplicate,
     Inject,
+    Joined,
+    Knocked,
+    Left,
     Opened,
     Received,
     Refuse,
@@ -261,14 +265,30 @@ def test_random_decisions_replay_and_differ() -> None:
 
 moments = st.one_of(
     st.builds(Started),
-    st.builds(Asked, what=st.sampled_from(["health", "api", "upgrade"])),
+    st.builds(
+        Asked,
+        what=st.sampled_from(["health", "api", "bot", "upgrade"]),
+        bot=st.none() | st.just("x"),
+        path=st.sampled_from(["", "/x", "/x/"]),
+        origin=st.none() | st.text(max_size=9),
+        protocols=st.lists(st.just("chat.v2"), max_size=1).map(tuple),
+    ),
+    st.builds(Knocked, connection=st.integers(1, 5), user=st.none() | st.just("ada")),
+    st.builds(
+        Joined, connection=st.integers(1, 5), user=st.just("ada"), bot=st.none() | st.just("x"), token=st.just("t")
+    ),
+    st.builds(Left, connection=st.integers(1, 5)),
+    st.builds(Crossing, source=st.integers(1, 5), target=st.integers(1, 5)),
     st.builds(Opened, expires_in=st.none() | st.floats(-10, 10)),
     st.builds(
         Received,
         kind=st.sampled_from(["data", "app-ping", "protocol-ping", "protocol-pong", "close"]),
         type=st.none() | st.sampled_from(["typing", "ping", "x"]),
+        size=st.integers(0, 100_000),
     ),
-    st.builds(Sent, kind=st.sampled_from(["data", "protocol-ping", "protocol-pong", "close"])),
+    st.builds(
+        Sent, kind=st.sampled_from(["data", "protocol-ping", "protocol-pong", "close"]), buffered=st.integers(0, 9)
+    ),
     st.builds(
         Sending,
         type=st.sampled_from(["chat_response", "chat_response_chunk", "typing_indicator"]),
