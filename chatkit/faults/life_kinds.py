@@ -84,13 +84,13 @@ ENTRIES = (
     ),
     FaultKind(
         id="worker-timeout",
-        summary="one of several workers is killed: its sockets end together without close frame, the others live",
+        summary="of several workers one is killed, then the next: its sockets end together without close frame",
         cause="worker-timeout",
         parameters=(
             seconds("after", "time from the start of the server to the kill"),
             _number("workers", "how many workers share the sockets, decided by the seed", 2),
             choice("how", "how the TCP connections end", "fin", "rst"),
-            _period("kill, of the next worker,"),
+            _period("kill"),
         ),
     ),
     FaultKind(

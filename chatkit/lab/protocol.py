@@ -148,6 +148,9 @@ class LabProtocol(WebSocketsSansIOProtocol):
             # A fault ended the connection behind the application's back: for it the client is gone.
             raise ClientDisconnected
         await super().send(message)
+        if message["type"] == "websocket.http.response.body" and self.close_sent:
+            # uvicorn forgets it, and would log an error for every refusal.
+            self.handshake_complete = True
         if message["type"] == "websocket.send":
             self.faults.tell(Sent(kind="data", buffered=self.transport.get_write_buffer_size()))
 

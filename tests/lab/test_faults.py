@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import socket
 import struct
 import time
@@ -442,8 +443,8 @@ async def test_error_on_text(house) -> None:
         ("overload:retry_after=1e12", 503, "1000000000000"),
     ],
 )
-async def test_overload(house, fault, status, header) -> None:
-    """A real HTTP answer to the upgrade; the API works."""
+async def test_overload(house, fault, status, header, caplog) -> None:
+    """A real HTTP answer to the upgrade; the API works; the log has nothing to complain about."""
     home = await house(fault)
     with pytest.raises(websockets.InvalidStatus) as refused:
         await home.enter()
@@ -451,6 +452,7 @@ async def test_overload(house, fault, status, header) -> None:
     assert (response.status_code, response.headers["Retry-After"]) == (status, header)
     assert (await home.client(home.lab.token).get("/api/bots/echo")).status_code == 200
     assert (home.lab.stats.refused, home.lab.stats.opened) == (1, 0)
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 async def test_faults_compose(house) -> None:
