@@ -28,6 +28,7 @@ _ENTRIES = (
             seconds("window", "a ping sooner than this after the opening is fatal", 3.0),
             seconds("delay", "time between that ping and the abort", 0.2),
             choice("how", "how the TCP connection ends", "rst", "fin"),
+            choice("ping", "which pings are fatal", "both", "app", "protocol"),
         ),
     ),
     FaultKind(
@@ -37,7 +38,8 @@ _ENTRIES = (
         parameters=(
             seconds("timeout", "longest permitted silence"),
             choice("counts", "what counts as activity, seen from the client", *COUNTS),
-            choice("how", "fin or rst without a close frame, or a close frame 1001", *_ENDS),
+            choice("how", "fin or rst without a close frame, or a close frame", *_ENDS),
+            close_code("code of the close frame", 1001),
         ),
     ),
     FaultKind(
@@ -46,7 +48,8 @@ _ENTRIES = (
         cause="max-lifetime",
         parameters=(
             seconds("age", "age at which it ends"),
-            choice("how", "fin or rst without a close frame, or a close frame 1001", *_ENDS),
+            choice("how", "fin or rst without a close frame, or a close frame", *_ENDS),
+            close_code("code of the close frame", 1001),
         ),
     ),
     FaultKind(
@@ -63,14 +66,22 @@ _ENTRIES = (
         summary="every token is refused, by the WebSocket and by the HTTP API",
         cause="auth-rejected",
         parameters=(
-            choice("when", "before: HTTP 403 on the upgrade; after: accepted, then close 4001", "before", "after"),
+            choice(
+                "when", "before: HTTP status on the upgrade; after: accepted, then a close frame", "before", "after"
+            ),
+            choice("status", "the HTTP status", "403", "401"),
+            close_code("code of the close frame", 4001),
         ),
     ),
     FaultKind(
         id="token-expired",
-        summary="access tokens live shortly; the connection ends with 4001 when its token expires",
+        summary="access tokens live shortly; the connection ends when its token expires",
         cause="token-expired",
-        parameters=(seconds("after", "lifetime of every access token issued from now on"),),
+        parameters=(
+            seconds("after", "lifetime of every access token issued from now on"),
+            choice("how", "a close frame, or rst or fin without one", "close", "rst", "fin"),
+            close_code("code of the close frame", 4001),
+        ),
     ),
     FaultKind(
         id="no-established-message",
@@ -129,9 +140,13 @@ _ENTRIES = (
     ),
     FaultKind(
         id="server-error",
-        summary="the handler fails on the first message of one type: close 1011",
+        summary="the handler fails on the first message of one type",
         cause="server-error",
-        parameters=(Parameter(name="on", type="text", default="typing", doc="the message type that it cannot handle"),),
+        parameters=(
+            Parameter(name="on", type="text", default="typing", doc="the message type that it cannot handle"),
+            choice("how", "a close frame, or rst or fin without one", "close", "rst", "fin"),
+            close_code("code of the close frame"),
+        ),
     ),
     FaultKind(
         id="no-pong",
@@ -158,11 +173,12 @@ _ENTRIES = (
     ),
     FaultKind(
         id="stall",
-        summary="the whole server stands still once: sockets, API and health are mute together",
+        summary="the whole server stands still: sockets, API and health are mute together",
         cause="server-blocked-loop",
         parameters=(
             seconds("after", "time from the start of the server to the stall"),
             seconds("duration", "time that it stands still"),
+            seconds("period", "time from one stall to the next, 0 for one only", 0.0),
         ),
     ),
     FaultKind(

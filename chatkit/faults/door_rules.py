@@ -8,9 +8,8 @@ from dataclasses import replace
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from chatkit.faults.memory import Answer, Chance, Memory, Rule
+from chatkit.faults.memory import Answer, Chance, Memory, Rule, ending
 from chatkit.faults.moments import (
-    Abort,
     Asked,
     CloseWith,
     Delay,
@@ -40,7 +39,8 @@ def replaced_by_new_session(fault: Fault, memory: Memory, moment: Moment, now: f
             key = _scope(fault.word("scope"), moment)
             older = [number for number, other in memory.present if other == key and number != moment.connection]
             stay = tuple(one for one in memory.present if one[1] != key)
-            evicted = tuple(Evict(connection=number, end=_ending(fault)) for number in older)
+            end = ending(fault, "replaced by a new session")
+            evicted = tuple(Evict(connection=number, end=end) for number in older)
             return replace(memory, present=(*stay, (moment.connection, key))), evicted
         case Left(connection=connection):
             return _without(memory, connection), ()
@@ -160,15 +160,6 @@ def _without(memory: Memory, connection: int) -> Memory:
 
 def _turn_away(fault: Fault, close: CloseWith) -> Refuse | CloseWith:
     return Refuse(status=int(fault.word("status"))) if fault.word("when") == "before" else close
-
-
-def _ending(fault: Fault) -> Abort | CloseWith:
-    match fault.word("how"):
-        case "rst":
-            return Abort(how="rst")
-        case "fin":
-            return Abort(how="fin")
-    return CloseWith(code=fault.whole("code"), reason="replaced by a new session")
 
 
 def _host(origin: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from chatkit.faults.memory import Answer, Chance, Memory, Rule
+from chatkit.faults.memory import Answer, Chance, Memory, Rule, ending
 from chatkit.faults.moments import (
     Abort,
     CloseWith,
@@ -79,7 +79,7 @@ def message_too_big(fault: Fault, memory: Memory, moment: Moment, now: float, ch
     """The message itself has no effect."""
     match moment:
         case Received(size=size) if size > fault.whole("limit") and not memory.done:
-            return replace(memory, done=True), (Drop(), _ending(fault, 1009, "message too big"))
+            return replace(memory, done=True), (Drop(), ending(fault, "message too big", 1009))
     return memory, ()
 
 
@@ -87,7 +87,7 @@ def slow_consumer(fault: Fault, memory: Memory, moment: Moment, now: float, chan
     """Once; a close frame stands behind everything that waits."""
     match moment:
         case Sent(buffered=buffered) if buffered > fault.whole("limit") and not memory.done:
-            return replace(memory, done=True), (_ending(fault, fault.whole("code"), "client reads too slowly"),)
+            return replace(memory, done=True), (ending(fault, "client reads too slowly"),)
     return memory, ()
 
 
@@ -163,15 +163,6 @@ def _periodically(
 
 def _worker(fault: Fault, chance: Chance, connection: int) -> int:
     return int(chance(connection) * fault.whole("workers"))
-
-
-def _ending(fault: Fault, code: int, reason: str) -> Abort | CloseWith:
-    match fault.word("how"):
-        case "rst":
-            return Abort(how="rst")
-        case "fin":
-            return Abort(how="fin")
-    return CloseWith(code=code, reason=reason)
 
 
 RULES: Mapping[str, Rule] = MappingProxyType(

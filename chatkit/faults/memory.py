@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chatkit.faults.moments import Action, Moment
+from chatkit.faults.moments import Abort, Action, CloseWith, Moment
 from chatkit.faults.parse import Fault
 
 
@@ -31,3 +31,13 @@ Answer = tuple[Memory, tuple[Action, ...]]
 Chance = Callable[[int], float]
 """The n-th random number in [0, 1) of this fault on this connection."""
 Rule = Callable[[Fault, Memory, Moment, float, Chance], Answer]
+
+
+def ending(fault: Fault, reason: str, code: int | None = None) -> Abort | CloseWith:
+    """The end that a fault's key ``how`` names, with its ``code`` unless there is another."""
+    match fault.word("how"):
+        case "rst":
+            return Abort(how="rst")
+        case "fin":
+            return Abort(how="fin")
+    return CloseWith(code=fault.whole("code") if code is None else code, reason=reason)

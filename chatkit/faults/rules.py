@@ -11,7 +11,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from chatkit.faults import door_rules, life_rules
-from chatkit.faults.memory import Answer, Chance, Memory, Rule
+from chatkit.faults.memory import Answer, Chance, Memory, Rule, ending
 from chatkit.faults.moments import (
     Abort,
     Asked,
@@ -44,7 +44,9 @@ def early_ping_abort(fault: Fault, memory: Memory, moment: Moment, now: float, c
     match moment:
         case Opened():
             return replace(memory, opened=now), ()
-        case Received(kind="app-ping" | "protocol-ping") if _within(memory, now, fault.seconds("window")):
+        case Received(kind="app-ping" | "protocol-ping" as kind) if _within(memory, now, fault.seconds("window")):
+            if fault.word("ping") not in ("both", kind.removesuffix("-ping")):
+                return memory, ()
             abort = Abort(how=_how(fault), after=fault.seconds("delay"))
             return replace(memory, done=True), (abort,)
     return memory, ()
@@ -63,7 +65,7 @@ def idle_timeout(fault: Fault, memory: Memory, moment: Moment, now: float, chanc
             left = memory.active + timeout - now
             if left > 1e-3:
                 return memory, (Wake(after=left),)
-            return replace(memory, done=True), (_ending(fault, "idle timeout"),)
+            return replace(memory, done=True), (ending(fault, "idle timeout"),)
     return memory, ()
 
 
@@ -73,7 +75,7 @@ def max_lifetime(fault: Fault, memory: Memory, moment: Moment, now: float, chanc
         case Opened():
             return replace(memory, opened=now), (Wake(after=fault.seconds("age")),)
         case Woke() if memory.opened is not None and not memory.done:
-            return replace(memory, done=True), (_ending(fault, "maximum age"),)
+            return replace(memory, done=True), (ending(fault, "maximum age"),)
     return memory, ()
 
 
@@ -93,9 +95,9 @@ def auth_rejected(fault: Fault, memory: Memory, moment: Moment, now: float, chan
         case Asked(what="api"):
             return memory, (Refuse(status=401),)
         case Asked(what="upgrade") if fault.word("when") == "before":
-            return memory, (Refuse(status=403),)
+            return memory, (Refuse(status=int(fault.word("status"))),)
         case Asked(what="upgrade"):
-            return memory, (CloseWith(code=4001, reason="token rejected"),)
+            return memory, (CloseWith(code=fault.whole("code"), reason="token rejected"),)
     return memory, ()
 
 
@@ -106,7 +108,7 @@ def token_expired(fault: Fault, memory: Memory, moment: Moment, now: float, chan
             after = fault.seconds("after") if expires_in is None else max(0.0, expires_in)
             return replace(memory, opened=now), (Wake(after=after),)
         case Woke() if memory.opened is not None and not memory.done:
-            return replace(memory, done=True), (CloseWith(code=4001, reason="token expired"),)
+            return replace(memory, done=True), (ending(fault, "token expired"),)
     return memory, ()
 
 
@@ -160,7 +162,7 @@ def server_error(fault: Fault, memory: Memory, moment: Moment, now: float, chanc
     """The message is swallowed: a handler that fails has no other effect."""
     match moment:
         case Received(type=str() as kind) if kind == fault.word("on") and not memory.done:
-            return replace(memory, done=True), (Drop(), CloseWith(code=1011, reason="internal error"))
+            return replace(memory, done=True), (Drop(), ending(fault, "internal error"))
     return memory, ()
 
 
@@ -190,10 +192,13 @@ def black_hole(fault: Fault, memory: Memory, moment: Moment, now: float, chance:
 
 
 def stall(fault: Fault, memory: Memory, moment: Moment, now: float, chance: Chance) -> Answer:
-    """Once per start of the server."""
+    """Once per start of the server, or periodically; the clock stands still with it."""
+    period = fault.seconds("period")
     match moment:
         case Started() if not memory.done:
             return memory, (Wake(after=fault.seconds("after")),)
+        case Woke() if not memory.done and period:
+            return memory, (Stall(seconds=fault.seconds("duration")), Wake(after=period))
         case Woke() if not memory.done:
             return replace(memory, done=True), (Stall(seconds=fault.seconds("duration")),)
     return memory, ()
@@ -261,12 +266,6 @@ def _sends(moment: Moment, type: str, seq: int | None = None) -> bool:
 
 def _how(fault: Fault) -> How:
     return "rst" if fault.word("how") == "rst" else "fin"
-
-
-def _ending(fault: Fault, reason: str) -> Abort | CloseWith:
-    if fault.word("how") == "close":
-        return CloseWith(code=1001, reason=reason)
-    return Abort(how=_how(fault))
 
 
 RULES: Mapping[str, Rule] = MappingProxyType(

@@ -93,5 +93,8 @@ def test_an_entry_is_plain_json(kind) -> None:
 def test_a_signature_shows_what_is_required() -> None:
     """Required keys stand outside the brackets."""
     assert CATALOGUE["idle-timeout"].signature().startswith("idle-timeout:timeout=S[,counts=any|")
-    assert CATALOGUE["early-ping-abort"].signature() == "early-ping-abort[:window=S,delay=S,how=rst|fin]"
+    assert (
+        CATALOGUE["early-ping-abort"].signature()
+        == "early-ping-abort[:window=S,delay=S,how=rst|fin,ping=both|app|protocol]"
+    )
     assert CATALOGUE["stuck-typing"].signature() == "stuck-typing"
