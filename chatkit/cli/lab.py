@@ -10,7 +10,8 @@ import sys
 from contextlib import suppress
 
 from chatkit.errors import InvalidInput
-from chatkit.faults.catalogue import CATALOGUE, FaultKind
+from chatkit.faults.catalogue import CATALOGUE
+from chatkit.faults.kinds import FaultKind
 
 SUMMARY = "run the embedded backend, with faults to choose"
 

@@ -7,7 +7,8 @@ execute the actions.
 
 from __future__ import annotations
 
-from chatkit.faults.catalogue import CATALOGUE, FaultKind, Parameter
+from chatkit.faults.catalogue import CATALOGUE
+from chatkit.faults.kinds import FaultKind, Parameter
 from chatkit.faults.parse import Fault, make_fault, parse_fault, parse_faults
 from chatkit.faults.plan import FaultPlan, PlanState
 

@@ -24,8 +24,60 @@ class Started:
 class Asked:
     """Somebody asks for something that may be refused."""
 
-    what: Literal["health", "api", "upgrade"]
-    """``GET /health``, an HTTP call with a token, or a WebSocket upgrade."""
+    what: Literal["health", "api", "bot", "upgrade"]
+    """``GET /health``, an HTTP call with a token, one about a bot, or a WebSocket upgrade."""
+    bot: str | None = None
+    """The bot that it is about; ``None`` when it is about none."""
+    path: str = ""
+    """Of an upgrade: the path, without the query."""
+    host: str = ""
+    """Of an upgrade: the header ``Host``."""
+    origin: str | None = None
+    """Of an upgrade: the header ``Origin``; ``None`` when it is missing."""
+    protocols: tuple[str, ...] = ()
+    """Of an upgrade: the subprotocols offered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knocked:
+    """To the server: somebody asks for a connection. Whatever comes of it, :class:`Left` follows."""
+
+    connection: int
+    """The connection's number."""
+    user: str | None
+    """Who it is; ``None`` when the token is not good."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """To the server: a connection was let in."""
+
+    connection: int
+    """The connection's number."""
+    user: str
+    """Whose it is."""
+    bot: str | None
+    """The bot that it is about; ``None`` when it is about none."""
+    token: str
+    """A word that stands for its token; equal for the same token."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """To the server: a connection is no more, or was never let in. Twice is fine."""
+
+    connection: int
+    """The connection's number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crossing:
+    """To the server: what came over one TCP connection is about to show on another."""
+
+    source: int
+    """The number of the TCP connection that it came over."""
+    target: int
+    """The number of the other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +95,8 @@ class Received:
     kind: FrameKind
     type: str | None = None
     """The message's ``type``; ``None`` for control frames and for what is no JSON object."""
+    size: int = 0
+    """Bytes of a message, decompressed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +104,8 @@ class Sent:
     """A whole message or control frame went to the client."""
 
     kind: FrameKind
+    buffered: int = 0
+    """Bytes that wait for the client to read on, this one's included."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +139,9 @@ class Woke:
     """The ``key`` of that action."""
 
 
-Moment = Started | Asked | Opened | Received | Sent | Sending | Saying | Replying | Woke
+Moment = (
+    Started | Asked | Knocked | Joined | Left | Crossing | Opened | Received | Sent | Sending | Saying | Replying | Woke
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +170,31 @@ class Refuse:
     status: int
     retry_after: float | None = None
     """Seconds for the header ``Retry-After``; ``None`` for no header."""
+    location: str | None = None
+    """The header ``Location``, to which the query is added; ``None`` for no header."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Select:
+    """Answer the upgrade with this subprotocol."""
+
+    protocol: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spoil:
+    """Answer the upgrade with 101 and one header that is wrong."""
+
+    header: Literal["accept", "upgrade", "extension"]
+    """``Sec-WebSocket-Accept`` of another key, no ``Upgrade``, or an extension that nobody offered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """Send this message right after the next one of its kind."""
+
+    seconds: float
+    """Send it after this time at the latest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +231,40 @@ class Inject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Malform:
+    """Send a frame that no endpoint may send."""
+
+    what: Literal["opcode", "rsv", "fragment", "utf8"]
+    """A reserved opcode, a reserved bit, a control frame in fragments, or a text that is no UTF-8."""
+
+    def frame(self) -> bytes:
+        """The bytes on the wire, unmasked (RFC 6455, section 5.2)."""
+        payload = b'{"type": "chat_response", "data": {"content": "caf\xe9"}}' if self.what == "utf8" else b"hello"
+        first = {"opcode": 0x83, "rsv": 0xA1, "fragment": 0x09, "utf8": 0x81}[self.what]
+        return bytes([first, len(payload)]) + payload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evict:
+    """End one connection of the server."""
+
+    connection: int
+    """Its number."""
+    end: Abort | CloseWith
+    """How."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restart:
+    """Close every connection of the server in order and refuse new ones for a while."""
+
+    code: int
+    """The code of the close frames."""
+    gap: float
+    """Seconds until the server listens again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Crash:
     """Drop every connection of the server without close frame and refuse new ones for a while."""
 
@@ -181,4 +298,22 @@ class Wake:
     """Filled in by the plan."""
 
 
-Action = Abort | CloseWith | Refuse | Delay | Drop | Duplicate | Inject | Crash | BlackHole | Stall | Wake
+Action = (
+    Abort
+    | CloseWith
+    | Refuse
+    | Select
+    | Spoil
+    | Delay
+    | Drop
+    | Duplicate
+    | Hold
+    | Inject
+    | Malform
+    | Evict
+    | Restart
+    | Crash
+    | BlackHole
+    | Stall
+    | Wake
+)

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from chatkit.errors import InvalidInput
-from chatkit.faults.catalogue import CATALOGUE, FaultKind, Parameter, Value
+from chatkit.faults.catalogue import CATALOGUE
+from chatkit.faults.kinds import FaultKind, Parameter, Value
 
 _WORD = re.compile(r"[A-Za-z0-9_.-]+")
 

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from chatkit.faults.memory import Memory
 from chatkit.faults.moments import Action, Moment, Wake, Woke
 from chatkit.faults.parse import Fault, parse_faults
-from chatkit.faults.rules import RULES, Memory
+from chatkit.faults.rules import RULES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,17 @@ class FaultPlan:
         """Seconds that access tokens live under this plan; ``None`` when no fault says so."""
         ages = [fault.seconds("after") for fault in self.faults if fault.id == "token-expired"]
         return min(ages, default=None)
+
+    @property
+    def skew(self) -> tuple[float, float]:
+        """Seconds by which the server's clock is ahead (negative: behind), and its leeway with times in tokens."""
+        skewed = next((fault for fault in self.faults if fault.id == "clock-skew"), None)
+        return (skewed.seconds("skew"), skewed.seconds("leeway")) if skewed else (0.0, 0.0)
+
+    @property
+    def buffer_limit(self) -> int | None:
+        """Bytes that may wait for a slow reader; ``None`` when no fault says so."""
+        return min((fault.whole("limit") for fault in self.faults if fault.id == "slow-consumer"), default=None)
 
     def _chance(self, fault_id: str, ordinal: int, draw: int) -> float:
         # A text seeds through SHA-512: the same numbers in every process and Python version.

@@ -6,13 +6,14 @@ its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
+from chatkit.faults import door_rules, life_rules
+from chatkit.faults.memory import Answer, Chance, Memory, Rule, ending
 from chatkit.faults.moments import (
     Abort,
-    Action,
     Asked,
     BlackHole,
     CloseWith,
@@ -38,32 +39,14 @@ from chatkit.faults.moments import (
 from chatkit.faults.parse import Fault
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
-    """What one fault remembers of one connection (or of the server)."""
-
-    opened: float | None = None
-    """When the connection opened, monotonic seconds."""
-    active: float | None = None
-    """When activity that counts was last seen, monotonic seconds."""
-    draws: int = 0
-    """How many random decisions were taken."""
-    done: bool = False
-    """The fault has struck and will not strike again here."""
-
-
-Answer = tuple[Memory, tuple[Action, ...]]
-Chance = Callable[[int], float]
-"""The n-th random number in [0, 1) of this fault on this connection."""
-Rule = Callable[[Fault, Memory, Moment, float, Chance], Answer]
-
-
 def early_ping_abort(fault: Fault, memory: Memory, moment: Moment, now: float, chance: Chance) -> Answer:
     """Any ping inside the window is fatal, once."""
     match moment:
         case Opened():
             return replace(memory, opened=now), ()
-        case Received(kind="app-ping" | "protocol-ping") if _within(memory, now, fault.seconds("window")):
+        case Received(kind="app-ping" | "protocol-ping" as kind) if _within(memory, now, fault.seconds("window")):
+            if fault.word("ping") not in ("both", kind.removesuffix("-ping")):
+                return memory, ()
             abort = Abort(how=_how(fault), after=fault.seconds("delay"))
             return replace(memory, done=True), (abort,)
     return memory, ()
@@ -82,7 +65,7 @@ def idle_timeout(fault: Fault, memory: Memory, moment: Moment, now: float, chanc
             left = memory.active + timeout - now
             if left > 1e-3:
                 return memory, (Wake(after=left),)
-            return replace(memory, done=True), (_ending(fault, "idle timeout"),)
+            return replace(memory, done=True), (ending(fault, "idle timeout"),)
     return memory, ()
 
 
@@ -92,7 +75,7 @@ def max_lifetime(fault: Fault, memory: Memory, moment: Moment, now: float, chanc
         case Opened():
             return replace(memory, opened=now), (Wake(after=fault.seconds("age")),)
         case Woke() if memory.opened is not None and not memory.done:
-            return replace(memory, done=True), (_ending(fault, "maximum age"),)
+            return replace(memory, done=True), (ending(fault, "maximum age"),)
     return memory, ()
 
 
@@ -112,9 +95,9 @@ def auth_rejected(fault: Fault, memory: Memory, moment: Moment, now: float, chan
         case Asked(what="api"):
             return memory, (Refuse(status=401),)
         case Asked(what="upgrade") if fault.word("when") == "before":
-            return memory, (Refuse(status=403),)
+            return memory, (Refuse(status=int(fault.word("status"))),)
         case Asked(what="upgrade"):
-            return memory, (CloseWith(code=4001, reason="token rejected"),)
+            return memory, (CloseWith(code=fault.whole("code"), reason="token rejected"),)
     return memory, ()
 
 
@@ -125,7 +108,7 @@ def token_expired(fault: Fault, memory: Memory, moment: Moment, now: float, chan
             after = fault.seconds("after") if expires_in is None else max(0.0, expires_in)
             return replace(memory, opened=now), (Wake(after=after),)
         case Woke() if memory.opened is not None and not memory.done:
-            return replace(memory, done=True), (CloseWith(code=4001, reason="token expired"),)
+            return replace(memory, done=True), (ending(fault, "token expired"),)
     return memory, ()
 
 
@@ -179,7 +162,7 @@ def server_error(fault: Fault, memory: Memory, moment: Moment, now: float, chanc
     """The message is swallowed: a handler that fails has no other effect."""
     match moment:
         case Received(type=str() as kind) if kind == fault.word("on") and not memory.done:
-            return replace(memory, done=True), (Drop(), CloseWith(code=1011, reason="internal error"))
+            return replace(memory, done=True), (Drop(), ending(fault, "internal error"))
     return memory, ()
 
 
@@ -209,10 +192,13 @@ def black_hole(fault: Fault, memory: Memory, moment: Moment, now: float, chance:
 
 
 def stall(fault: Fault, memory: Memory, moment: Moment, now: float, chance: Chance) -> Answer:
-    """Once per start of the server."""
+    """Once per start of the server, or periodically; the clock stands still with it."""
+    period = fault.seconds("period")
     match moment:
         case Started() if not memory.done:
             return memory, (Wake(after=fault.seconds("after")),)
+        case Woke() if not memory.done and period:
+            return memory, (Stall(seconds=fault.seconds("duration")), Wake(after=period))
         case Woke() if not memory.done:
             return replace(memory, done=True), (Stall(seconds=fault.seconds("duration")),)
     return memory, ()
@@ -240,7 +226,7 @@ def error_on_text(fault: Fault, memory: Memory, moment: Moment, now: float, chan
 
 def overload(fault: Fault, memory: Memory, moment: Moment, now: float, chance: Chance) -> Answer:
     """Each upgrade is one draw."""
-    if moment != Asked(what="upgrade"):
+    if not isinstance(moment, Asked) or moment.what != "upgrade":
         return memory, ()
     refuse = Refuse(status=fault.whole("status"), retry_after=fault.seconds("retry_after"))
     struck = chance(memory.draws) < fault.seconds("share")
@@ -282,12 +268,6 @@ def _how(fault: Fault) -> How:
     return "rst" if fault.word("how") == "rst" else "fin"
 
 
-def _ending(fault: Fault, reason: str) -> Abort | CloseWith:
-    if fault.word("how") == "close":
-        return CloseWith(code=1001, reason=reason)
-    return Abort(how=_how(fault))
-
-
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
         "early-ping-abort": early_ping_abort,
@@ -312,6 +292,8 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "accept-then-close": accept_then_close,
         "error-on-text": error_on_text,
         "overload": overload,
+        **door_rules.RULES,
+        **life_rules.RULES,
     }
 )
 """The rule of every id of the catalogue."""

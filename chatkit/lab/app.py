@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import secrets
 import time
+from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
@@ -98,14 +99,24 @@ Caller = Annotated[User, Depends(caller_of)]
 
 async def permitted_bot(bot_id: str, user: Caller, backend: TheBackend) -> Bot:
     """The bot of the path: 404 unknown, 403 not permitted."""
-    if bot_id not in backend.bots:
+    denied = refusal(backend.faults.ask(Asked(what="bot", bot=bot_id)))
+    if bot_id not in backend.bots or (denied and denied.status == 404):
         raise HTTPException(404, "bot not found")
-    if user.permission is None:
+    if denied or user.permission is None:
         raise HTTPException(403, "no permission on this bot")
     return backend.bots[bot_id]
 
 
 PermittedBot = Annotated[Bot, Depends(permitted_bot)]
+
+
+async def arrival_of(request: Request) -> int:
+    """The number of the TCP connection, of which a client may use several."""
+    arrival: int = request.scope["state"]["arrival"]
+    return arrival
+
+
+Arrival = Annotated[int, Depends(arrival_of)]
 
 
 @router.get("/health")
@@ -152,19 +163,19 @@ async def new_session(
 
 
 @router.post("/api/conversations/bots/{bot_id}/chat")
-async def chat(body: Chat, bot: PermittedBot, user: Caller, backend: TheBackend) -> dict[str, Any]:
+async def chat(body: Chat, bot: PermittedBot, user: Caller, backend: TheBackend, arrival: Arrival) -> dict[str, Any]:
     """One message; the response waits for the bot, which goes on when nobody waits for the response any more."""
     client_id = _client_id(backend, body.client_message_id)
     wait = backend.rate.take(user.name, time.monotonic())
     if wait > 0:
         raise HTTPException(429, "too many messages", headers={"Retry-After": str(math.ceil(wait))})
-    broken = refusal(backend.faults.ask(Saying(text=body.message)))
+    broken = refusal(backend.faults.tell(Saying(text=body.message)))
     if broken:
-        raise HTTPException(broken.status, "internal server error")
+        raise HTTPException(broken.status, HTTPStatus(broken.status).phrase)
     session = backend.session(bot, body.session_id)
     if body.session_id is not None and session is None:
         raise HTTPException(404, "session not found")
-    question = conversation.take(backend, user.name, bot, body.message, session, client_id)
+    question = conversation.take(backend, user.name, bot, body.message, session, client_id, arrival)
     try:
         answer = await conversation.answer(backend, question)
     except Exception as error:
@@ -191,15 +202,15 @@ async def history(session_id: str, user: Caller, backend: TheBackend) -> list[di
 
 
 @router.get("/api/ws/stats")
-async def stats(backend: TheBackend) -> dict[str, Any]:
+async def stats(backend: TheBackend, arrival: Arrival) -> dict[str, Any]:
     """How many are connected to what."""
-    return backend.hub.stats()
+    return backend.hub.stats(backend.reach(arrival))
 
 
 @router.get("/api/ws/connections")
-async def connections(backend: TheBackend) -> dict[str, Any]:
+async def connections(backend: TheBackend, arrival: Arrival) -> dict[str, Any]:
     """Who is connected to what; unauthenticated as in the original."""
-    return {"connections": [peer.as_json() for peer in backend.hub.snapshot()]}
+    return {"connections": [peer.as_json() for peer in backend.hub.snapshot(backend.reach(arrival))]}
 
 
 def _client_id(backend: Backend, value: object) -> str | None:

@@ -11,15 +11,27 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 from pydantic import Field, TypeAdapter
 
 from chatkit.errors import InvalidInput
-from chatkit.faults.moments import Drop, Duplicate, Sending, Started
+from chatkit.faults.moments import (
+    Asked,
+    Crossing,
+    Drop,
+    Duplicate,
+    Hold,
+    Joined,
+    Knocked,
+    Left,
+    Sending,
+    Started,
+)
 from chatkit.faults.parse import Fault
 from chatkit.faults.plan import FaultPlan
 from chatkit.lab.bots import Bot
-from chatkit.lab.hub import Hub
+from chatkit.lab.hub import Hub, Within, everybody
 from chatkit.lab.messages import Message
 from chatkit.lab.once import Once
 from chatkit.lab.ring import Ring
-from chatkit.lab.runner import Deed, FaultRunner
+from chatkit.lab.runner import Deed, FaultRunner, refusal
+from chatkit.lab.shelf import Shelf
 from chatkit.lab.stats import Counters, LabStats
 from chatkit.lab.store import Session, Store
 from chatkit.lab.tokens import Claims, Mint, TokenRefused
@@ -102,6 +114,8 @@ class Backend:
         self._faults: FaultRunner | None = None
         self._ordinal = 0
         self._rings: dict[str, Ring] = {}
+        self._shelf = Shelf()
+        self._inside: dict[int, tuple[Knocked, Joined]] = {}
 
     def open(self, database: str) -> None:
         """Opens the database. Call on the loop's thread."""
@@ -110,6 +124,7 @@ class Backend:
     def close(self) -> None:
         """Closes the database, forgets pending faults, heals black holes; twice is fine."""
         self.heal()
+        self._shelf.close()
         if self._faults is not None:
             self._faults.close()
         if self._store is not None:
@@ -144,11 +159,28 @@ class Backend:
             self._faults.close()
             self._faults = None
             self.start_faults()
+            for knocked, joined in self._inside.values():
+                self.faults.ask(knocked)
+                self.faults.tell(joined)
 
     def connection_faults(self, perform: Callable[[Deed], None]) -> FaultRunner:
         """The plan's view of the next connection."""
         self._ordinal += 1
         return FaultRunner(self.plan, self._ordinal, perform)
+
+    def join(self, joined: Joined) -> None:
+        """A connection was let in; it counts until :meth:`leave`, under plans that come later as well."""
+        self._inside[joined.connection] = (Knocked(connection=joined.connection, user=joined.user), joined)
+        self.faults.tell(joined)
+
+    def leave(self, connection: int) -> None:
+        """A connection is no more, or was never let in; twice is fine."""
+        self._inside.pop(connection, None)
+        self.faults.tell(Left(connection=connection))
+
+    def now(self) -> float:
+        """Unix time in seconds by the server's clock, which may be wrong."""
+        return time.time() + self.plan.skew[0]
 
     def stats(self) -> LabStats:
         """A snapshot; safe from any thread."""
@@ -164,7 +196,10 @@ class Backend:
         Raises:
             TokenRefused: nobody's.
         """
-        claims = self.mint.verify(token, time.time())
+        skew, leeway = self.plan.skew
+        claims = self.mint.verify(token, self.now() - leeway)
+        if skew and claims.issued_at > self.now() + leeway:
+            raise TokenRefused("token not yet valid")
         if claims.user not in USERS:
             raise TokenRefused("unknown user")
         return USERS[claims.user], claims
@@ -182,7 +217,10 @@ class Backend:
 
     def permitted(self, user: User, bot_id: object) -> Bot | None:
         """The bot of that id, if there is one and the user may talk to it."""
-        return self.bots.get(bot_id) if isinstance(bot_id, str) and user.permission is not None else None
+        if not isinstance(bot_id, str) or user.permission is None:
+            return None
+        denied = refusal(self.faults.ask(Asked(what="bot", bot=bot_id)))
+        return None if denied else self.bots.get(bot_id)
 
     def session(self, bot: Bot, session_id: str | None) -> Session | None:
         """The conversation of that id with that bot, if there is one."""
@@ -203,16 +241,41 @@ class Backend:
         """The last messages of a bot; it stays empty unless the lab can resume."""
         return self._rings.setdefault(bot_id, Ring())
 
-    def broadcast(self, bot_id: str, message: Message, *, besides: str | None = None) -> None:
-        """To everybody on the bot, as far as the faults permit."""
+    def reach(self, source: int | None) -> Within:
+        """Whom something reaches that came over that TCP connection; ``None`` reaches everybody."""
+        if source is None:
+            return everybody
+        return lambda peer: Drop() not in self.faults.ask(Crossing(source=source, target=peer.arrival))
+
+    def broadcast(
+        self, bot_id: str, message: Message, *, besides: str | None = None, source: int | None = None
+    ) -> None:
+        """To everybody on the bot, as far as the faults permit.
+
+        Args:
+            bot_id: the bot.
+            message: what to say.
+            besides: a user whose own connections are left out.
+            source: the number of the TCP connection that it comes from; ``None`` for the lab itself.
+        """
         data = message["data"]
         moment = Sending(type=message["type"], is_typing=data.get("is_typing"), seq=data.get("seq"))
         actions = self.faults.tell(moment)
         if Drop() in actions:
             return
         self._keep(bot_id, message, besides)
-        for _ in range(1 + actions.count(Duplicate())):
-            self.hub.broadcast(bot_id, message, besides=besides)
+
+        def send() -> None:
+            for _ in range(1 + actions.count(Duplicate())):
+                self.hub.broadcast(bot_id, message, besides=besides, within=self.reach(source))
+
+        kind = (bot_id, moment.type, None if moment.seq is None else data.get("message_id"))
+        hold = next((action for action in actions if isinstance(action, Hold)), None)
+        if hold is not None:
+            self._shelf.hold(kind, send, hold.seconds)
+            return
+        send()
+        self._shelf.release(kind)
 
     def push(self, bot_id: str | None, message: Message) -> int:
         """Any message to everybody there (``None``: on the notifications endpoint), whatever the faults say.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import random
-import time
 import uuid
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -33,6 +32,8 @@ class Question:
     message: Stored
     client_id: str | None
     """The client's own id of it; ``None`` when it has none, or when that means nothing here."""
+    source: int | None = None
+    """The number of the TCP connection that it came over; ``None`` for the lab itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,13 @@ class Answer:
 
 
 def take(
-    backend: Backend, user: str, bot: Bot, text: str, session: Session | None, client_id: str | None = None
+    backend: Backend,
+    user: str,
+    bot: Bot,
+    text: str,
+    session: Session | None,
+    client_id: str | None = None,
+    source: int | None = None,
 ) -> Question:
     """Stores a user's message and shows it to the collaborators; ``None`` begins a conversation.
 
@@ -56,8 +63,8 @@ def take(
     with its text and its conversation.
     """
     known = None if client_id is None else backend.store.question(user, bot.id, client_id)
-    message = known or _tell(backend, user, bot, text, session or begin(backend, user, bot), client_id)
-    return Question(user=user, bot=bot, message=message, client_id=client_id)
+    message = known or _tell(backend, user, bot, text, session or begin(backend, user, bot), client_id, source)
+    return Question(user=user, bot=bot, message=message, client_id=client_id, source=source)
 
 
 def recall(backend: Backend, question: Question) -> Answer | None:
@@ -86,14 +93,16 @@ async def answer(backend: Backend, question: Question) -> Answer:
 def begin(backend: Backend, user: str, bot: Bot, title: str | None = None) -> Session:
     """A new conversation."""
     title = title or f"Chat with {bot.name}"
-    return backend.store.add_session(bot_id=bot.id, user_id=user, title=title, at=time.time())
+    return backend.store.add_session(bot_id=bot.id, user_id=user, title=title, at=backend.now())
 
 
-def _tell(backend: Backend, user: str, bot: Bot, text: str, session: Session, client_id: str | None) -> Stored:
+def _tell(
+    backend: Backend, user: str, bot: Bot, text: str, session: Session, client_id: str | None, source: int | None
+) -> Stored:
     backend.counters.chats += 1
-    stored = Stored(id=uuid.uuid4().hex, session_id=session.id, content=text, created_at=time.time())
+    stored = Stored(id=uuid.uuid4().hex, session_id=session.id, content=text, created_at=backend.now())
     backend.store.add_message(stored, role="user", user_id=user, client_message_id=client_id)
-    backend.broadcast(bot.id, messages.chat("user", stored, bot_id=bot.id, user=user), besides=user)
+    backend.broadcast(bot.id, messages.chat("user", stored, bot_id=bot.id, user=user), besides=user, source=source)
     return stored
 
 
@@ -109,15 +118,15 @@ async def _reply(backend: Backend, question: Question) -> Answer:
             delta=delta,
             in_reply_to=question.client_id,
         )
-        backend.broadcast(bot.id, piece)
+        backend.broadcast(bot.id, piece, source=question.source)
 
-    with _typing(backend, bot):
+    with _typing(backend, question):
         await asyncio.sleep(delay(backend.faults.tell(Replying())))
         text = await _work(bot, _ask(backend, question), stream)
-    reply = Stored(id=message_id, session_id=session_id, content=text, created_at=time.time())
+    reply = Stored(id=message_id, session_id=session_id, content=text, created_at=backend.now())
     backend.store.add_message(reply, role="assistant", user_id=question.user, in_reply_to=question.client_id)
     done = _answer(question, reply)
-    backend.broadcast(bot.id, done.message)
+    backend.broadcast(bot.id, done.message, source=question.source)
     return done
 
 
@@ -136,12 +145,14 @@ def _ask(backend: Backend, question: Question) -> Ask:
 
 
 @contextmanager
-def _typing(backend: Backend, bot: Bot) -> Iterator[None]:
+def _typing(backend: Backend, question: Question) -> Iterator[None]:
+    bot = question.bot
+
     def show(is_typing: bool) -> None:
         indicator = messages.typing(
-            bot_id=bot.id, user_id=bot.id, username=bot.name, is_typing=is_typing, at=time.time()
+            bot_id=bot.id, user_id=bot.id, username=bot.name, is_typing=is_typing, at=backend.now()
         )
-        backend.broadcast(bot.id, indicator)
+        backend.broadcast(bot.id, indicator, source=question.source)
 
     show(True)
     try:

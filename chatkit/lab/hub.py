@@ -25,6 +25,7 @@ class Peer:
         opened_at: Unix time in seconds.
         drop: ends the connection without close frame; called when the reader is too slow.
         mux: it carries the bots that it subscribes to, none at first.
+        arrival: the number of its TCP connection.
     """
 
     def __init__(
@@ -36,12 +37,14 @@ class Peer:
         opened_at: float,
         drop: Callable[[], None],
         mux: bool = False,
+        arrival: int = 0,
     ) -> None:
         self.connection_id = connection_id
         self.user = user
         self.bot_id = bot_id
         self.opened_at = opened_at
         self.mux = mux
+        self.arrival = arrival
         self.subscriptions: dict[str, int] = {}
         """On a mux connection: its bots, each with the generation of the subscription."""
         self._drop = drop
@@ -93,6 +96,15 @@ class PeerInfo:
         return peer if self.subscriptions is None else peer | {"subscriptions": list(self.subscriptions)}
 
 
+Within = Callable[[Peer], bool]
+"""Which peers count."""
+
+
+def everybody(peer: Peer) -> bool:
+    """All of them."""
+    return True
+
+
 class Hub:
     """All live peers. Used on the lab's loop only, but for :meth:`snapshot`."""
 
@@ -107,35 +119,39 @@ class Hub:
         """Twice is fine."""
         self._peers.pop(peer.connection_id, None)
 
-    def broadcast(self, bot_id: str | None, message: Message, *, besides: str | None = None) -> int:
+    def broadcast(
+        self, bot_id: str | None, message: Message, *, besides: str | None = None, within: Within = everybody
+    ) -> int:
         """Posts to everybody on that bot (``None``: on the notifications endpoint).
 
         Args:
             bot_id: the bot.
             message: what to say.
             besides: a user whose own connections are left out.
+            within: whom it can reach.
 
         Returns:
             the number of connections it was posted to.
         """
-        peers = [peer for peer in self._on(bot_id) if peer.user != besides]
+        peers = [peer for peer in self._on(bot_id) if peer.user != besides and within(peer)]
         for peer in peers:
             peer.post(message)
         return len(peers)
 
-    def stats(self) -> dict[str, Any]:
+    def stats(self, within: Within = everybody) -> dict[str, Any]:
         """The shape of ``/api/ws/stats``; a mux connection is one connection and any number of subscriptions."""
-        bots = Counter(peer.bot_id for peer in self._peers.values() if peer.bot_id is not None)
-        for peer in self._peers.values():
+        peers = [peer for peer in self._peers.values() if within(peer)]
+        bots = Counter(peer.bot_id for peer in peers if peer.bot_id is not None)
+        for peer in peers:
             bots.update(peer.subscriptions)
-        users = {peer.user for peer in self._peers.values()}
+        users = {peer.user for peer in peers}
         return {
-            "total_connections": len(self._peers),
+            "total_connections": len(peers),
             "connected_users": len(users),
             "bot_subscriptions": dict(bots),
         }
 
-    def snapshot(self) -> tuple[PeerInfo, ...]:
+    def snapshot(self, within: Within = everybody) -> tuple[PeerInfo, ...]:
         """Who is connected, oldest first; safe from any thread."""
         # list() of a dict's values is one step under the interpreter's lock.
         return tuple(
@@ -147,6 +163,7 @@ class Hub:
                 subscriptions=tuple(p.subscriptions) if p.mux else None,
             )
             for p in list(self._peers.values())
+            if within(p)
         )
 
     def _on(self, bot_id: str | None) -> Iterator[Peer]:

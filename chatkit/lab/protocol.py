@@ -19,8 +19,22 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
+from websockets.utils import accept_key
 
-from chatkit.faults.moments import Abort, BlackHole, CloseWith, Drop, FrameKind, How, Inject, Received, Sent
+from chatkit.faults.moments import (
+    Abort,
+    BlackHole,
+    CloseWith,
+    Crash,
+    Drop,
+    FrameKind,
+    How,
+    Inject,
+    Malform,
+    Received,
+    Sent,
+    Spoil,
+)
 from chatkit.lab.hole import HeldTransport, Hole
 from chatkit.lab.runner import Deed, FaultRunner
 
@@ -35,6 +49,8 @@ _TYPE_LIMIT = 65_536
 """Longer messages are not parsed for their type: no rule waits for a type in a large message."""
 _CLOSE_TIMEOUT = 2.0
 """Seconds that the peer has to answer our close frame."""
+_SMALL_BUFFER = 16_384
+"""Bytes for the kernel to hold where a fault limits what may wait; Linux doubles it (socket(7))."""
 
 _log = logging.getLogger("chatkit.lab.wire")
 
@@ -58,6 +74,9 @@ class Line(Protocol):
 
     def drop(self) -> None:
         """Ends the connection without a close frame."""
+
+    def spoil(self, what: Spoil) -> None:
+        """Makes a header of the 101 wrong; call it before the upgrade is accepted."""
 
 
 def line_of(scope: Mapping[str, Any]) -> Line:
@@ -89,6 +108,7 @@ class LabProtocol(WebSocketsSansIOProtocol):
         if hasattr(self, "scope"):
             # The application's task was created, but cannot have run yet.
             self.scope["state"]["line"] = self
+            self._keep_little()
 
     def handle_ping(self) -> None:
         self.backend.counters.protocol_pings += 1
@@ -112,7 +132,8 @@ class LabProtocol(WebSocketsSansIOProtocol):
         type = _type_of(self.frames) if self.curr_msg_data_type == "text" else None
         self.backend.counters.app_pings += type == "ping"
         kind: FrameKind = "app-ping" if type == "ping" else "data"
-        if Drop() in self.faults.tell(Received(kind=kind, type=type)):
+        size = sum(map(len, self.frames))
+        if Drop() in self.faults.tell(Received(kind=kind, type=type, size=size)):
             self.frames = []
             return
         super().send_receive_event_to_app()
@@ -127,13 +148,24 @@ class LabProtocol(WebSocketsSansIOProtocol):
             # A fault ended the connection behind the application's back: for it the client is gone.
             raise ClientDisconnected
         await super().send(message)
+        if message["type"] == "websocket.http.response.body" and self.close_sent:
+            # uvicorn forgets it, and would log an error for every refusal.
+            self.handshake_complete = True
         if message["type"] == "websocket.send":
-            self.faults.tell(Sent(kind="data"))
+            self.faults.tell(Sent(kind="data", buffered=self.transport.get_write_buffer_size()))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.faults.close()
         self._passable.set()
         super().connection_lost(exc)
+
+    def _keep_little(self) -> None:
+        limit = self.backend.plan.buffer_limit
+        if limit is not None:
+            # Otherwise the application would wait at 64 KiB and the kernel take megabytes: the limit would never show.
+            self.transport.set_write_buffer_limits(high=4 * limit)
+            with suppress(OSError):
+                self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SMALL_BUFFER)
 
     # What is done
 
@@ -146,8 +178,12 @@ class LabProtocol(WebSocketsSansIOProtocol):
                 self.close_with(code, reason)
             case Inject():
                 self.inject(deed.text())
+            case Malform():
+                self.malform(deed.frame())
             case BlackHole(seconds=seconds):
                 self.fall_silent(seconds)
+            case Crash():
+                self.backend.perform(deed)
 
     def drop(self) -> None:
         """Ends the connection without a close frame, by RST."""
@@ -181,6 +217,22 @@ class LabProtocol(WebSocketsSansIOProtocol):
             self.conn.send_text(text.encode())
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.faults.tell(Sent(kind="data"))
+
+    def malform(self, frame: bytes) -> None:
+        """Sends bytes past the library, which would refuse to; after the end it does nothing."""
+        if self.handshake_complete and not self.close_sent and not self.transport.is_closing():
+            self.transport.write(frame)
+
+    def spoil(self, what: Spoil) -> None:
+        """Makes a header of the 101 wrong; call it before the upgrade is accepted."""
+        match what.header:
+            case "accept":
+                del self.response.headers["Sec-WebSocket-Accept"]
+                self.response.headers["Sec-WebSocket-Accept"] = accept_key("bm90IHRoZSBrZXkgc2VudA==")
+            case "upgrade":
+                del self.response.headers["Upgrade"]
+            case "extension":
+                self.response.headers["Sec-WebSocket-Extensions"] = "x-chatkit-lab"
 
     def fall_silent(self, seconds: float) -> None:
         """Puts the connection into a black hole for that time, 0 for ever; in one already it does nothing."""

@@ -12,16 +12,19 @@ from chatkit.faults.moments import (
     CloseWith,
     Crash,
     Delay,
+    Evict,
     Inject,
+    Malform,
     Moment,
     Refuse,
+    Restart,
     Stall,
     Wake,
     Woke,
 )
 from chatkit.faults.plan import FaultPlan
 
-Deed = Abort | CloseWith | Inject | BlackHole | Crash | Stall
+Deed = Abort | CloseWith | Inject | Malform | BlackHole | Evict | Restart | Crash | Stall
 """The actions that somebody with hands must perform."""
 
 
@@ -36,6 +39,7 @@ class FaultRunner:
 
     def __init__(self, plan: FaultPlan, ordinal: int, perform: Callable[[Deed], None]) -> None:
         self.plan = plan
+        self.ordinal = ordinal
         self._state = plan.begin(ordinal)
         self._perform = perform
         self._timers: list[asyncio.TimerHandle] = []
@@ -69,7 +73,7 @@ class FaultRunner:
                 self._later(after, lambda: self.tell(Woke(key=key)))
             case Abort(after=after) | CloseWith(after=after):
                 self._later(after, lambda: self._do(action))
-            case Inject() | BlackHole() | Crash() | Stall():
+            case Inject() | Malform() | BlackHole() | Evict() | Restart() | Crash() | Stall():
                 self._later(0.0, lambda: self._do(action))
 
     def _do(self, deed: Deed) -> None:

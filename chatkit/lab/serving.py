@@ -7,9 +7,9 @@ cannot start, waits for connections without bound when it stops, and cannot lose
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
 import threading
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from email.utils import formatdate
@@ -19,7 +19,7 @@ from typing import Any, cast
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from chatkit.faults.moments import Crash, How, Stall
+from chatkit.faults.moments import Crash, Evict, How, Restart, Stall
 from chatkit.lab.app import build_app
 from chatkit.lab.backend import Backend
 from chatkit.lab.listener import address_of, bind
@@ -80,6 +80,7 @@ class Serving:
         self._woken = threading.Event()
         self._closing = False
         self._down = False
+        self._arrivals = itertools.count(1)
         self.address = ""
 
     async def open(self, database: str) -> None:
@@ -143,26 +144,44 @@ class Serving:
                 connection.close_with(code, reason)
 
     def _perform(self, deed: Deed) -> None:
-        if isinstance(deed, Stall):
-            self._woken.wait(deed.seconds)
-        elif isinstance(deed, Crash) and not self._down and not self._closing:
-            self._backend.counters.crashes += 1
-            self._down = True
-            self._stop_accepting()
-            asyncio.get_running_loop().call_soon(self._collapse, deed.gap)
+        match deed:
+            case Stall(seconds=seconds):
+                self._woken.wait(seconds)
+            case Evict(connection=number, end=end):
+                for connection in list(self._state.connections):
+                    if isinstance(connection, LabProtocol) and connection.faults.ordinal == number:
+                        connection.perform(end)
+            case Crash() | Restart() if not self._down and not self._closing:
+                self._backend.counters.crashes += isinstance(deed, Crash)
+                self._backend.counters.restarts += isinstance(deed, Restart)
+                self._down = True
+                self._stop_accepting()
+                asyncio.get_running_loop().call_soon(self._collapse, deed)
 
-    def _collapse(self, gap: float) -> None:
+    def _collapse(self, deed: Crash | Restart) -> None:
         if self._closing:
             return
         self._deafen()
         self._socket = bind(self._host, self._port)
-        self._drop_all("fin")
+        if isinstance(deed, Restart):
+            self._dismiss(deed.code)
+        else:
+            self._drop_all("fin")
         # The one task of this owner: close() cancels it and waits for it.
         loop = asyncio.get_running_loop()
-        self._reviving = loop.create_task(self._revive(gap), name="lab comes back")
+        self._reviving = loop.create_task(self._revive(deed.gap), name="lab comes back")
+
+    def _dismiss(self, code: int) -> None:
+        self.close_all(code, "")
+        for connection in list(self._state.connections):
+            if not isinstance(connection, LabProtocol) and not connection.transport.is_closing():
+                connection.shutdown()
 
     async def _revive(self, gap: float) -> None:
-        await asyncio.sleep(gap)
+        grace = min(GRACE, gap)
+        await asyncio.sleep(grace)
+        self._drop_all("fin")
+        await asyncio.sleep(gap - grace)
         self._down = False
         await self._listen()
 
@@ -175,7 +194,9 @@ class Serving:
         if self._closing or self._down:
             return _Late()  # accepted by the kernel just before the port was closed
         make = cast("Any", self._config.http_protocol_class)
-        protocol: asyncio.Protocol = make(config=self._config, server_state=self._state, app_state={})
+        protocol: asyncio.Protocol = make(
+            config=self._config, server_state=self._state, app_state={"arrival": next(self._arrivals)}
+        )
         return protocol
 
     def _take_leave(self) -> None:
@@ -218,7 +239,7 @@ class Serving:
             await asyncio.sleep(0)
 
     def _stamp(self) -> None:
-        date = (b"date", formatdate(time.time(), usegmt=True).encode())
+        date = (b"date", formatdate(self._backend.now(), usegmt=True).encode())
         self._state.default_headers = [date, *self._config.encoded_headers]
         self._tick = asyncio.get_running_loop().call_later(1.0, self._stamp)
 

@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import hashlib
 import uuid
 from dataclasses import dataclass
+from email.utils import formatdate
+from http import HTTPStatus
 from typing import Literal
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from fastapi.responses import PlainTextResponse
 
-from chatkit.faults.moments import Asked, CloseWith, Drop, Opened, Refuse, Sending
+from chatkit.faults.moments import (
+    Action,
+    Asked,
+    CloseWith,
+    Drop,
+    Joined,
+    Knocked,
+    Opened,
+    Refuse,
+    Select,
+    Sending,
+    Spoil,
+)
 from chatkit.lab import messages
 from chatkit.lab.backend import Backend
 from chatkit.lab.bots import Bot
 from chatkit.lab.hub import Peer
 from chatkit.lab.messages import Message
 from chatkit.lab.protocol import Line, line_of
+from chatkit.lab.runner import delay
 from chatkit.lab.speaker import Speaker
 from chatkit.lab.tokens import Claims, TokenRefused
 from chatkit.lab.users import User
@@ -38,6 +53,10 @@ class Admission:
     endpoint: Endpoint
     bot: Bot | None
     """``None`` on the endpoints that are not about one bot."""
+    protocol: str | None
+    """The subprotocol that is spoken; ``None`` for none."""
+    token: str
+    """A digest of the token."""
 
     def place(self) -> Message:
         """What the greeting says about the connection."""
@@ -58,12 +77,24 @@ class Refusal:
     """The HTTP status when it is before."""
     retry_after: float | None = None
     """Seconds for the header ``Retry-After``."""
+    location: str | None = None
+    """The header ``Location``."""
 
 
 @router.websocket("/api/ws/chat/{bot_id}")
 async def chat(websocket: WebSocket, bot_id: str) -> None:
     """A chat connection."""
     await _serve(websocket, "chat", bot_id)
+
+
+@router.websocket("/api/ws/chat/{bot_id}/")
+async def chat_with_slash(websocket: WebSocket, bot_id: str) -> None:
+    """Where a redirect may lead; unknown without one."""
+    backend: Backend = websocket.app.state.backend
+    if any(fault.id == "redirected" for fault in backend.plan.faults):
+        await _serve(websocket, "chat", bot_id)
+    else:
+        await websocket.close()
 
 
 @router.websocket("/api/ws/notifications")
@@ -81,42 +112,101 @@ async def mux(websocket: WebSocket) -> None:
 async def _serve(websocket: WebSocket, endpoint: Endpoint, bot_id: str | None = None) -> None:
     backend: Backend = websocket.app.state.backend
     line = line_of(websocket.scope)
-    outcome = _admit(backend, line, websocket.query_params.get("token", ""), endpoint, bot_id)
-    if isinstance(outcome, Refusal):
-        backend.counters.refused += 1
-        await _turn_away(websocket, outcome)
-    else:
-        await _attend(websocket, backend, line, outcome)
+    answers = line.faults.ask(_asked(websocket, bot_id))
+    if not await _waits(websocket, delay(answers)):
+        return
+    try:
+        outcome = _admit(backend, line, websocket.query_params.get("token", ""), endpoint, bot_id, answers)
+        if isinstance(outcome, Refusal):
+            backend.counters.refused += 1
+            await _turn_away(websocket, backend, outcome)
+        else:
+            for action in answers:
+                if isinstance(action, Spoil):
+                    line.spoil(action)
+            await _attend(websocket, backend, line, outcome)
+    finally:
+        backend.leave(line.faults.ordinal)
 
 
-def _admit(backend: Backend, line: Line, token: str, endpoint: Endpoint, bot_id: str | None) -> Admission | Refusal:
+def _asked(websocket: WebSocket, bot_id: str | None) -> Asked:
+    return Asked(
+        what="upgrade",
+        bot=bot_id,
+        path=websocket.url.path,
+        host=websocket.headers.get("host", ""),
+        origin=websocket.headers.get("origin"),
+        protocols=tuple(websocket.scope["subprotocols"]),
+    )
+
+
+async def _waits(websocket: WebSocket, seconds: float) -> bool:
+    """Whether the client is still there after that time."""
+    if not seconds:
+        return True
+    await websocket.receive()  # websocket.connect, which is there already
+    try:
+        async with asyncio.timeout(seconds):
+            await websocket.receive()
+    except TimeoutError:
+        return True
+    return False
+
+
+def _admit(
+    backend: Backend, line: Line, token: str, endpoint: Endpoint, bot_id: str | None, answers: tuple[Action, ...]
+) -> Admission | Refusal:
     when: Literal["before", "after"] = "after" if backend.reject == "after" else "before"
-    for action in line.faults.ask(Asked(what="upgrade")):
+    try:
+        user, claims = backend.known(token)
+    except TokenRefused as refused:
+        bad = Refusal(code=4001, reason=str(refused), when=when)
+        return _fault(answers) or _fault(_knock(backend, line, None)) or bad
+    broken = _fault(answers) or _fault(_knock(backend, line, user))
+    if broken:
+        return broken
+    bot = backend.permitted(user, bot_id)
+    if endpoint == "chat" and bot is None:
+        return Refusal(code=4003, reason="bot unknown or not permitted", when=when)
+    protocol = next((action.protocol for action in answers if isinstance(action, Select)), None)
+    word = hashlib.sha256(token.encode()).hexdigest()
+    return Admission(user=user, claims=claims, endpoint=endpoint, bot=bot, protocol=protocol, token=word)
+
+
+def _knock(backend: Backend, line: Line, user: User | None) -> tuple[Action, ...]:
+    return backend.faults.ask(Knocked(connection=line.faults.ordinal, user=user.name if user else None))
+
+
+def _fault(answers: tuple[Action, ...]) -> Refusal | None:
+    for action in answers:
         if isinstance(action, Refuse):
             return _refused(action)
         if isinstance(action, CloseWith):
             return Refusal(code=action.code, reason=action.reason, when="after")
-    try:
-        user, claims = backend.known(token)
-    except TokenRefused as refused:
-        return Refusal(code=4001, reason=str(refused), when=when)
-    bot = backend.permitted(user, bot_id)
-    if endpoint == "chat" and bot is None:
-        return Refusal(code=4003, reason="bot unknown or not permitted", when=when)
-    return Admission(user=user, claims=claims, endpoint=endpoint, bot=bot)
+    return None
 
 
 def _refused(refuse: Refuse) -> Refusal:
-    reason = "token rejected" if refuse.status == 403 else "overloaded"
-    return Refusal(code=4001, reason=reason, when="before", status=refuse.status, retry_after=refuse.retry_after)
+    return Refusal(
+        code=4001,
+        reason=HTTPStatus(refuse.status).phrase,
+        when="before",
+        status=refuse.status,
+        retry_after=refuse.retry_after,
+        location=refuse.location,
+    )
 
 
-async def _turn_away(websocket: WebSocket, refusal: Refusal) -> None:
+async def _turn_away(websocket: WebSocket, backend: Backend, refusal: Refusal) -> None:
     if refusal.when == "after":
         await websocket.accept()
-    elif refusal.status != 403:
-        # Only a close before the acceptance becomes 403 by itself; other statuses need a response of ours.
-        headers = {} if refusal.retry_after is None else {"Retry-After": f"{refusal.retry_after:.15g}"}
+    elif refusal.status != 403 or backend.plan.skew[0]:
+        # Only a close before the acceptance becomes 403 by itself, with the library's own Date; other answers need a
+        # response of ours.
+        headers = {"Date": formatdate(backend.now(), usegmt=True)}
+        headers |= {} if refusal.retry_after is None else {"Retry-After": f"{refusal.retry_after:.15g}"}
+        query = f"?{websocket.url.query}" if websocket.url.query else ""
+        headers |= {} if refusal.location is None else {"Location": refusal.location + query}
         await websocket.send_denial_response(PlainTextResponse(refusal.reason, refusal.status, headers))
         return
     await websocket.close(refusal.code, refusal.reason)
@@ -128,16 +218,18 @@ async def _attend(websocket: WebSocket, backend: Backend, line: Line, admission:
         connection_id=uuid.uuid4().hex,
         user=admission.user.name,
         bot_id=bot.id if bot else None,
-        opened_at=time.time(),
+        opened_at=backend.now(),
         drop=line.drop,
         mux=admission.endpoint == "mux",
+        arrival=websocket.scope["state"]["arrival"],
     )
-    await websocket.accept()
-    line.faults.tell(Opened(expires_in=admission.claims.expires_at - time.time()))
+    await websocket.accept(admission.protocol)
+    line.faults.tell(Opened(expires_in=admission.claims.expires_at - backend.now()))
     _greet(peer, line, admission.place(), backend)
     async with asyncio.TaskGroup() as group:
         speaker = Speaker(backend, peer=peer, user=admission.user, bot=bot, faults=line.faults, group=group)
         backend.hub.join(peer)
+        backend.join(Joined(connection=line.faults.ordinal, user=peer.user, bot=peer.bot_id, token=admission.token))
         backend.counters.opened += 1
         writer = group.create_task(_write(websocket, peer), name=f"write {peer.connection_id}")
         try:
@@ -146,6 +238,7 @@ async def _attend(websocket: WebSocket, backend: Backend, line: Line, admission:
             # Answers under way go on without it: the group waits for them.
             writer.cancel()
             backend.hub.leave(peer)
+            backend.leave(line.faults.ordinal)
             backend.counters.ended += 1
 
 

@@ -98,12 +98,13 @@ class Speaker:
 
     def _type(self, bot: Bot, is_typing: bool) -> None:
         name = self._peer.user
-        indicator = messages.typing(bot_id=bot.id, user_id=name, username=name, is_typing=is_typing, at=time.time())
-        self._backend.broadcast(bot.id, indicator, besides=name)
+        at = self._backend.now()
+        indicator = messages.typing(bot_id=bot.id, user_id=name, username=name, is_typing=is_typing, at=at)
+        self._backend.broadcast(bot.id, indicator, besides=name, source=self._peer.arrival)
 
     def _sync(self, bot: Bot | None, session_id: object) -> None:
         bot_id = None if bot is None else bot.id
-        self._peer.post(messages.session_synced(session_id=session_id, bot_id=bot_id, at=time.time()))
+        self._peer.post(messages.session_synced(session_id=session_id, bot_id=bot_id, at=self._backend.now()))
 
     # What was missed
 
@@ -165,7 +166,8 @@ class Speaker:
         if said.session_id is not None and session is None:
             self._peer.post(messages.error("session not found"))
             return
-        question = conversation.take(self._backend, self._user.name, bot, said.content, session, client_id)
+        user, source = self._user.name, self._peer.arrival
+        question = conversation.take(self._backend, user, bot, said.content, session, client_id, source)
         if "idempotency" in self._backend.capabilities:
             taken = question.message
             self._peer.post(messages.ack(client_message_id=client_id, message_id=taken.id, session_id=taken.session_id))

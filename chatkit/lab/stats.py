@@ -30,6 +30,7 @@ class Counters:
     chats: int = 0
     """Users' messages that were taken; one that is sent again counts once."""
     crashes: int = 0
+    restarts: int = 0
 
     def snapshot(self, peers: tuple[PeerInfo, ...]) -> LabStats:
         """The numbers of this moment."""
@@ -51,5 +52,6 @@ class LabStats:
     ignored: int
     chats: int
     crashes: int
+    restarts: int
     peers: tuple[PeerInfo, ...]
     """Who is connected now, oldest first."""

@@ -23,6 +23,8 @@ class Claims:
     """``sub``."""
     expires_at: float
     """``exp``, Unix time in seconds."""
+    issued_at: float
+    """``iat``, Unix time in seconds; 0 when the token does not say."""
 
 
 class TokenRefused(Exception):
@@ -71,7 +73,7 @@ class Mint:
         try:
             # PyJWT truncates exp to whole seconds, so the expiry is compared here.
             claims = jwt.decode(token, self._secret, algorithms=["HS256"], options=_CHECKS)  # type: ignore[arg-type]
-            found = Claims(user=claims["sub"], expires_at=float(claims["exp"]))
+            found = Claims(user=claims["sub"], expires_at=float(claims["exp"]), issued_at=float(claims.get("iat", 0)))
         except (jwt.PyJWTError, TypeError, ValueError, UnicodeError):
             raise TokenRefused("invalid token") from None
         if claims["type"] != type:

@@ -174,6 +174,45 @@ def _scenes() -> Iterator[Scene]:
         fault = f"overload:status={status},retry_after=2"
         yield Scene(label="rate-limited", faults=(fault,), seconds=8, looks=True)
     yield Scene(label="health-method-mismatch", policy="incident-before", seconds=9, looks=True, seed=9)
+    yield from _at_the_door()
+    yield from _later()
+
+
+def _at_the_door() -> Iterator[Scene]:
+    for how in ("close", "rst"):
+        fault = f"replaced-by-new-session:how={how}"
+        yield Scene(label="replaced-by-new-session", faults=(fault,), clients=2, seconds=8)
+    yield Scene(label="connection-limit", faults=("connection-limit:limit=2",), clients=3, seconds=8)
+    yield Scene(label="connection-limit", faults=("connection-limit:limit=2,when=after",), clients=3, seconds=8)
+    yield Scene(label="rate-limited", faults=("upgrade-rate:limit=2,window=6",), clients=4, seconds=8)
+    for when in ("before", "after"):
+        fault = f"bot-access-denied:bot=echo,when={when}"
+        yield Scene(label="bot-access-denied", faults=(fault,), seconds=5, looks=True)
+    yield Scene(label="origin-rejected", faults=("origin-rejected:refuse=missing",), seconds=5)
+    for status in (404, 403):
+        yield Scene(label="not-found", faults=(f"not-found:status={status}",), seconds=5)
+    yield Scene(label="subprotocol-mismatch", faults=("subprotocol-mismatch",), seconds=5)
+    yield Scene(label="redirected", faults=("redirected:to=login,status=302",), seconds=5)
+    yield Scene(label="clock-skew", faults=("clock-skew:skew=7200",), seconds=5)
+    yield Scene(label="handshake-timeout", faults=("handshake-timeout",), seconds=14, looks=True)
+    yield Scene(label="handshake-invalid", faults=("handshake-invalid",), seconds=5)
+    yield Scene(label="health-lies", faults=("service-down",), seconds=9, looks=True)
+
+
+def _later() -> Iterator[Scene]:
+    yield Scene(label="rate-limited", faults=("message-rate:limit=2,window=6",), seconds=12, typing=True)
+    yield Scene(label="policy-violation", faults=("policy-violation:after=2",), seconds=8)
+    yield Scene(label="protocol-error", faults=("protocol-error",), seconds=6)
+    yield Scene(label="invalid-utf8", faults=("invalid-utf8",), seconds=6)
+    yield Scene(label="message-too-big", faults=("message-too-big:limit=30",), seconds=8, typing=True)
+    # The client always reads: nothing piles up.
+    yield Scene(label=NO_FAULT, faults=("slow-consumer",), seconds=8, messages=2)
+    yield Scene(label="server-restart", faults=("server-restart:after=3,gap=2",), seconds=10, clients=2)
+    yield Scene(label="worker-timeout", faults=("worker-timeout:after=5",), seconds=9, clients=4)
+    yield Scene(label="server-crash", faults=("crash-on-text:text=hello",), seconds=10, messages=1)
+    # A kept-alive connection stays with one worker: a single client cannot see more than that its replies are lost.
+    yield Scene(label="lost-reply", faults=("multi-worker-split",), seconds=20, messages=4, seed=4)
+    yield Scene(label="out-of-order", faults=("out-of-order",), seconds=8, messages=2, bot="storyteller")
 
 
 # Playing them

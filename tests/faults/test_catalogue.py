@@ -32,6 +32,29 @@ REQUIRED_IDS = {
     "accept-then-close",
     "error-on-text",
     "overload",
+    "replaced-by-new-session",
+    "connection-limit",
+    "upgrade-rate",
+    "bot-access-denied",
+    "origin-rejected",
+    "not-found",
+    "subprotocol-mismatch",
+    "redirected",
+    "clock-skew",
+    "handshake-timeout",
+    "handshake-invalid",
+    "service-down",
+    "message-rate",
+    "policy-violation",
+    "protocol-error",
+    "invalid-utf8",
+    "message-too-big",
+    "slow-consumer",
+    "server-restart",
+    "worker-timeout",
+    "crash-on-text",
+    "multi-worker-split",
+    "out-of-order",
 }
 
 
@@ -70,5 +93,8 @@ def test_an_entry_is_plain_json(kind) -> None:
 def test_a_signature_shows_what_is_required() -> None:
     """Required keys stand outside the brackets."""
     assert CATALOGUE["idle-timeout"].signature().startswith("idle-timeout:timeout=S[,counts=any|")
-    assert CATALOGUE["early-ping-abort"].signature() == "early-ping-abort[:window=S,delay=S,how=rst|fin]"
+    assert (
+        CATALOGUE["early-ping-abort"].signature()
+        == "early-ping-abort[:window=S,delay=S,how=rst|fin,ping=both|app|protocol]"
+    )
     assert CATALOGUE["stuck-typing"].signature() == "stuck-typing"

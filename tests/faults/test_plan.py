@@ -15,10 +15,14 @@ from chatkit.faults.moments import (
     BlackHole,
     CloseWith,
     Crash,
+    Crossing,
     Delay,
     Drop,
     Duplicate,
     Inject,
+    Joined,
+    Knocked,
+    Left,
     Opened,
     Received,
     Refuse,
@@ -72,6 +76,13 @@ def play(fault: str | list[str], *script, ordinal: int = 1, seed: int = 0):
             [(0, Opened()), (1, PING), (1.1, PING)],
             [(1, Abort(how="rst", after=0.2))],
         ),
+        ("early-ping-abort:ping=app", [(0, Opened()), (1, PING)], []),
+        ("early-ping-abort:ping=protocol", [(0, Opened()), (1, APP_PING)], []),
+        (
+            "early-ping-abort:ping=protocol",
+            [(0, Opened()), (1, APP_PING), (2, PING)],
+            [(2, Abort(how="rst", after=0.2))],
+        ),
         # idle-timeout: one wake-up, renewed by what counts
         (
             "idle-timeout:timeout=60",
@@ -87,6 +98,11 @@ def play(fault: str | list[str], *script, ordinal: int = 1, seed: int = 0):
             "idle-timeout:timeout=60,how=close",
             [(0, Opened()), (60, Woke(key=0)), (61, Woke(key=0))],
             [(0, Wake(after=60, key=0)), (60, CloseWith(code=1001, reason="idle timeout"))],
+        ),
+        (
+            "idle-timeout:timeout=60,how=close,code=1000",
+            [(0, Opened()), (60, Woke(key=0))],
+            [(0, Wake(after=60, key=0)), (60, CloseWith(code=1000, reason="idle timeout"))],
         ),
         # max-lifetime: traffic does not matter
         (
@@ -107,6 +123,12 @@ def play(fault: str | list[str], *script, ordinal: int = 1, seed: int = 0):
             [(0, Asked(what="upgrade"))],
             [(0, CloseWith(code=4001, reason="token rejected"))],
         ),
+        ("auth-rejected:status=401", [(0, Asked(what="upgrade"))], [(0, Refuse(status=401))]),
+        (
+            "auth-rejected:when=after,code=1008",
+            [(0, Asked(what="upgrade"))],
+            [(0, CloseWith(code=1008, reason="token rejected"))],
+        ),
         ("auth-rejected", [(0, Asked(what="api")), (1, Asked(what="health"))], [(0, Refuse(status=401))]),
         ("health-down", [(0, Asked(what="health")), (1, Asked(what="api"))], [(0, Refuse(status=503))]),
         # token-expired: at the token's end, else at the connection's age
@@ -116,6 +138,11 @@ def play(fault: str | list[str], *script, ordinal: int = 1, seed: int = 0):
             [(0, Wake(after=12, key=0)), (12, CloseWith(code=4001, reason="token expired"))],
         ),
         ("token-expired:after=30", [(0, Opened())], [(0, Wake(after=30, key=0))]),
+        (
+            "token-expired:after=30,how=rst",
+            [(0, Opened()), (30, Woke(key=0))],
+            [(0, Wake(after=30, key=0)), (30, Abort(how="rst"))],
+        ),
         # messages
         (
             "no-established-message",
@@ -150,6 +177,7 @@ def play(fault: str | list[str], *script, ordinal: int = 1, seed: int = 0):
             [(0, APP_PING), (1, TYPING), (2, TYPING)],
             [(1, Drop()), (1, CloseWith(code=1011, reason="internal error"))],
         ),
+        ("server-error:how=fin", [(1, TYPING)], [(1, Drop()), (1, Abort(how="fin"))]),
         ("no-pong", [(0, APP_PING), (1, PING)], [(0, Drop())]),
         ("no-pong:kind=both", [(0, APP_PING), (1, PING)], [(0, Drop()), (1, Drop())]),
         # black-hole: once, whatever goes on; stall: once per start
@@ -163,6 +191,12 @@ def play(fault: str | list[str], *script, ordinal: int = 1, seed: int = 0):
             "stall:after=3,duration=1",
             [(0, Started()), (3, Woke(key=0)), (4, Woke(key=0)), (5, Started())],
             [(0, Wake(after=3, key=0)), (3, Stall(seconds=1))],
+        ),
+        (
+            "stall:after=3,duration=1,period=9",
+            [(0, Started()), (3, Woke(key=0)), (13, Woke(key=0))],
+            [(0, Wake(after=3, key=0))]
+            + [(now, a) for now in (3, 13) for a in (Stall(seconds=1), Wake(after=9, key=0))],
         ),
         # accept-then-close: after the greeting was written, once
         (
@@ -261,14 +295,30 @@ def test_random_decisions_replay_and_differ() -> None:
 
 moments = st.one_of(
     st.builds(Started),
-    st.builds(Asked, what=st.sampled_from(["health", "api", "upgrade"])),
+    st.builds(
+        Asked,
+        what=st.sampled_from(["health", "api", "bot", "upgrade"]),
+        bot=st.none() | st.just("x"),
+        path=st.sampled_from(["", "/x", "/x/"]),
+        origin=st.none() | st.text(max_size=9),
+        protocols=st.lists(st.just("chat.v2"), max_size=1).map(tuple),
+    ),
+    st.builds(Knocked, connection=st.integers(1, 5), user=st.none() | st.just("ada")),
+    st.builds(
+        Joined, connection=st.integers(1, 5), user=st.just("ada"), bot=st.none() | st.just("x"), token=st.just("t")
+    ),
+    st.builds(Left, connection=st.integers(1, 5)),
+    st.builds(Crossing, source=st.integers(1, 5), target=st.integers(1, 5)),
     st.builds(Opened, expires_in=st.none() | st.floats(-10, 10)),
     st.builds(
         Received,
         kind=st.sampled_from(["data", "app-ping", "protocol-ping", "protocol-pong", "close"]),
         type=st.none() | st.sampled_from(["typing", "ping", "x"]),
+        size=st.integers(0, 100_000),
     ),
-    st.builds(Sent, kind=st.sampled_from(["data", "protocol-ping", "protocol-pong", "close"])),
+    st.builds(
+        Sent, kind=st.sampled_from(["data", "protocol-ping", "protocol-pong", "close"]), buffered=st.integers(0, 9)
+    ),
     st.builds(
         Sending,
         type=st.sampled_from(["chat_response", "chat_response_chunk", "typing_indicator"]),

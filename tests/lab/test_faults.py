@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import socket
 import struct
 import time
@@ -40,6 +41,19 @@ async def test_early_ping_abort(house, how, kind) -> None:
     else:
         await asyncio.wait_for(await ada.ws.ping(), 2)
     assert ending(await ada.end()) == how
+
+
+@pytest.mark.parametrize("fatal", ["app", "protocol"])
+async def test_early_ping_abort_by_one_kind_of_ping(house, fatal) -> None:
+    """The other kind is harmless, inside the window as well."""
+    ada = await (await house(f"early-ping-abort:window=5,delay=0.05,ping={fatal}")).enter()
+    if fatal == "app":
+        await asyncio.wait_for(await ada.ws.ping(), 2)
+    else:
+        assert await ada.pong() == []
+    await asyncio.sleep(0.1)
+    await (ada.ws.ping() if fatal == "protocol" else ada.tell("ping", timestamp="t"))
+    assert ending(await ada.end()) == "rst"
 
 
 async def test_a_ping_after_the_window_is_harmless(house) -> None:
@@ -149,12 +163,20 @@ async def test_auth_rejected_before(house) -> None:
     assert (await home.client().get("/health")).status_code == 200
 
 
-async def test_auth_rejected_after(house) -> None:
-    """Accepted, then 4001, and no greeting."""
-    ada = await (await house("auth-rejected:when=after")).enter(greeted=False)
+async def test_auth_rejected_with_another_status(house) -> None:
+    """As a gateway would."""
+    with pytest.raises(websockets.InvalidStatus) as refused:
+        await (await house("auth-rejected:status=401")).enter()
+    assert refused.value.response.status_code == 401
+
+
+@pytest.mark.parametrize(("words", "code"), [("", 4001), (",code=1008", 1008)])
+async def test_auth_rejected_after(house, words, code) -> None:
+    """Accepted, then closed, and no greeting."""
+    ada = await (await house(f"auth-rejected:when=after{words}")).enter(greeted=False)
     with pytest.raises(websockets.ConnectionClosed) as ended:
         await ada.ws.recv()
-    assert ending(ended.value) == "close 4001"
+    assert ending(ended.value) == f"close {code}"
 
 
 async def test_token_expired(house) -> None:
@@ -173,6 +195,12 @@ async def test_token_expired(house) -> None:
         await home.socket(token)
     assert (await home.client(token).get("/api/bots/echo")).status_code == 401
     await home.enter()
+
+
+async def test_token_expired_without_a_close_frame(house) -> None:
+    """The same end, by RST."""
+    ada = await (await house("token-expired:after=0.3,how=rst")).enter()
+    assert ending(await ada.end()) == "rst"
 
 
 async def test_no_established_message(house) -> None:
@@ -262,13 +290,16 @@ async def test_health_down(house) -> None:
     assert (await ada.chat("echo", "x")).status_code == 200
 
 
-async def test_server_error(house) -> None:
-    """1011 on that type, not on others; the process lives."""
-    home = await house("server-error:on=session_sync")
+@pytest.mark.parametrize(
+    ("words", "seen"), [("", "close 1011"), (",code=4500", "close 4500"), (",how=rst", "rst"), (",how=fin", "fin")]
+)
+async def test_server_error(house, words, seen) -> None:
+    """On that type, not on others; the process lives."""
+    home = await house("server-error:on=session_sync" + words)
     ada = await home.enter()
     assert await ada.pong() == []
     await ada.tell("session_sync", data={"session_id": "s"})
-    assert ending(await ada.end()) == "close 1011"
+    assert ending(await ada.end()) == seen
     assert (await ada.http.get("/health")).status_code == 200
 
 
@@ -381,6 +412,22 @@ async def test_stall() -> None:
             assert json.loads(await asyncio.wait_for(ws.recv(), 5))["type"] == "pong"
 
 
+async def test_stalls_come_again_with_a_period() -> None:
+    """Mute, well, mute, well."""
+    with LabServer(faults=["stall:after=0.2,duration=0.6,period=1.2"]) as lab:
+        seen = []
+        async with httpx.AsyncClient(trust_env=False, base_url=lab.url, timeout=0.2) as http, asyncio.timeout(10):
+            while len(seen) < 5:
+                try:
+                    state = (await http.get("/health")).json()["status"]
+                except httpx.ReadTimeout:
+                    state = "mute"
+                if seen[-1:] != [state]:
+                    seen.append(state)
+                await asyncio.sleep(0.02)
+    assert seen == ["healthy", "mute", "healthy", "mute", "healthy"]
+
+
 async def test_closing_ends_a_stall() -> None:
     """And the client hears 1012 as usual."""
     lab = LabServer(faults=["stall:after=0.3,duration=3600"]).start()
@@ -442,8 +489,8 @@ async def test_error_on_text(house) -> None:
         ("overload:retry_after=1e12", 503, "1000000000000"),
     ],
 )
-async def test_overload(house, fault, status, header) -> None:
-    """A real HTTP answer to the upgrade; the API works."""
+async def test_overload(house, fault, status, header, caplog) -> None:
+    """A real HTTP answer to the upgrade; the API works; the log has nothing to complain about."""
     home = await house(fault)
     with pytest.raises(websockets.InvalidStatus) as refused:
         await home.enter()
@@ -451,6 +498,7 @@ async def test_overload(house, fault, status, header) -> None:
     assert (response.status_code, response.headers["Retry-After"]) == (status, header)
     assert (await home.client(home.lab.token).get("/api/bots/echo")).status_code == 200
     assert (home.lab.stats.refused, home.lab.stats.opened) == (1, 0)
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 async def test_faults_compose(house) -> None:
@@ -459,7 +507,7 @@ async def test_faults_compose(house) -> None:
     assert ending(await ada.end()) == "rst"
 
 
-def test_every_fault_is_tested_here() -> None:
-    """A new entry of the catalogue needs a test on the wire."""
-    source = Path(__file__).read_text(encoding="utf-8")
+def test_every_fault_is_tested_on_the_wire() -> None:
+    """A new entry of the catalogue needs a test here, or in a file beside this one."""
+    source = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*faults.py"))
     assert [id for id in CATALOGUE if f'"{id}' not in source] == []
