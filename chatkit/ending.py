@@ -304,7 +304,9 @@ def _summarise_one(trace: Trace, code: int, places: NDArray[np.int64], events: l
     # Frames, or the end of a life, without an opening: the evidence begins in the middle.
     refused = answered is not None and answered.status != 101
     told = frames or (not refused and _first(events, EndReported) is not None)
-    lived = opened is not None or (told and _first(events, AttemptFailed) is None)
+    failed = _first(events, AttemptFailed)
+    # A 101 that the client could not accept opened nothing.
+    lived = (opened is not None and not (failed is not None and failed.stage == "upgrade")) or (told and failed is None)
     ending = _ending(trace, places, events, opened, lived=lived, hidden=_hidden(trace, places, "close-code", opaque))
     pings = _hidden(trace, places, "pings", opaque)
     counts = _counts(trace, places)

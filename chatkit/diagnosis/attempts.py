@@ -24,6 +24,7 @@ _BODY = (
     ("rate", r"rate.?limit|too many requests|quota|throttl"),
     ("limit", r"too many connections|connection limit|max(imum)? (number of )?connections"),
     ("origin", r"\borigin\b"),
+    ("subprotocol", r"sub-?protocol"),
     ("token", r"\b(token|jwt|unauthori[sz]ed|credential|authenticat|not authenticated|expired|signature)"),
     ("bot", r"\bbot\b|permission|access denied|not allowed to use"),
     ("upgrade", r"upgrade|websocket"),
@@ -290,8 +291,12 @@ def _of_others(facts: Facts, lives: tuple[Life, ...]) -> Iterator[Observation]:
         value, words = "before", "connections had opened before"
     else:
         value, words = "between", "a later attempt succeeded"
+    crowd = list(_of_crowd(facts, lives))
+    if crowd:
+        # What matters of the others is how many they were.
+        value, words = "together", "it was let in whenever fewer were open"
     yield Observation(of="others", value=value, finding=words, events=())
-    yield from _of_crowd(facts, lives)
+    yield from crowd
     starts = sorted(one.connection.started_at for one in facts.lives if one.connection.started_at <= first)
     if len(starts) > 3:
         pace = (starts[-1] - starts[-4]) / 3

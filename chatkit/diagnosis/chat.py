@@ -63,6 +63,8 @@ def cases(facts: Facts, health_method: str | None = None) -> Iterator[Case]:
         lambda facts: monitor(facts, 1 if health_method == "HEAD" else SEEN_TO_USE),
     )
     for rule in rules:
+        if rule is storm and facts.arms:
+            continue  # an investigation opens many connections, and none of them is a client's retry
         case = rule(facts)
         if case is not None:
             yield case

@@ -51,7 +51,7 @@ _REASONS = (
     ("idle", r"\bidle|inactiv|no activity"),
     ("lifetime", r"max(imum)?.?(age|life|duration|connection time)|lifetime|session (duration|time)"),
     ("restart", r"restart|shut.?ting? ?down|shutdown|deploy|reload|maintenance|drain|service restart|sigterm"),
-    ("utf8", r"utf-?8|encoding|invalid (text|frame payload)"),
+    ("utf8", r"utf-?8|encoding|invalid (text|frame payload|(start|continuation) byte)"),
     ("protocol", r"protocol|reserved|mask|opcode|frame|compress|rsv"),
     ("error", r"internal|error|exception|failed|traceback|unexpected"),
     ("goodbye", r"bye|logout|log out|client (left|closed|going)|going away|normal|done|finished|navigat|unload"),

@@ -188,6 +188,9 @@ def _values(facts: Facts, case: Case, cause: Cause) -> dict[str, Any]:
         values["trigger_words"] = (
             f" right after our {trigger.replace('-', ' ')}" if trigger not in (None, "nothing") else ""
         )
+    if cause.id == "connection-limit" and case.kind == "attempt":
+        values["limit_connections"] = min((len(facts.open_at(life.connection.started_at)) for life in lives), default=0)
+        values["limit_connections"] = values["limit_connections"] or None
     if cause.id == "rate-limited":
         wait = values.get("retry_after_s")
         values["retry"] = f", Retry-After {wait:.0f} s" if wait else ""

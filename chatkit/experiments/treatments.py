@@ -210,6 +210,12 @@ def origin(value: str, name: str) -> Treatment:
     return Treatment(id=f"origin-{name}", what=f"upgrade with Origin {value}", origin=value, alters="origin")
 
 
+def variants(own: str) -> tuple[Treatment, ...]:
+    """Openings that are unlike the client's; ``own`` is the origin of a page that the backend itself serves."""
+    foreign = "https://chatkit.invalid"
+    return NO_TOKEN, GARBAGE_TOKEN, NO_SUCH_PATH, origin(own, "own"), origin(foreign, "foreign")
+
+
 def first_round(stabilise: float, interval: float, period: float = 1.0) -> tuple[Treatment, ...]:
     """About eight arms at once, silent ones first: they need the longest time."""
     return (

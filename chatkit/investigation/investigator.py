@@ -26,7 +26,7 @@ from chatkit.experiments.progress import ProbeLine, Progress, bars
 from chatkit.experiments.proof import Proof
 from chatkit.experiments.result import Investigation, Probe
 from chatkit.experiments.treatments import Treatment
-from chatkit.investigation.crew import Crew, origin_of
+from chatkit.investigation.crew import MESSAGE_GAP, Crew, origin_of
 from chatkit.investigation.verify import Verification
 from chatkit.plain import one_line
 from chatkit.preflight.report import Check
@@ -52,6 +52,8 @@ ROUND = 8.0
 """Seconds for which the first round is watched before a fault of the chat alone ends the investigation."""
 REFINE = 20.0
 """Seconds, at least, for which the parameters of a settled cause may be measured further; and once its time-out."""
+SHARES = frozenset({"lost-reply", "multi-worker-split"})
+"""Causes of which a few messages tell too little."""
 RETRIES = (1.0, 2.0, 3.0)
 """Seconds between attempts where none has opened yet."""
 RETRY_LONGEST = 12.0
@@ -100,6 +102,7 @@ class Investigator:
         self._settled_at: float | None = None
         self._limit_tried = False
         self._silent = 0
+        self._followed = False
         self._defect: BaseException | None = None
 
     # Time
@@ -285,24 +288,28 @@ class Investigator:
             self._untried.append("no chat message was sent: lost, late or double replies cannot be seen")
             return
         self._stage = "a chat message"
-        for count in range(2):
-            if self._halted or not self._crew.alive:
-                return
-            await self._say(count)
-        standing = await self._stand()
-        if any(cause.id in ("lost-reply", "multi-worker-split") for cause in standing.diagnosis.causes):
-            self._note("a reply is missing on the socket: four more messages, each over another connection")
-            for count in range(4):
-                await self._say(count)
-                await self._stats()
+        await self._say(2)
 
     async def _say(self, count: int) -> None:
-        """One message; a slow reply holds nothing up."""
-        answered = self._crew.speak(count)
+        """Messages one after the other; a slow reply holds nothing up."""
+        if self._halted or not self._crew.alive:
+            return
+        answers = [self._crew.speak(number) for number in range(count)]
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(2.5):
-                await answered.wait()
+            async with asyncio.timeout(min(2.5 + MESSAGE_GAP * count, self.left)):
+                for answered in answers:
+                    await answered.wait()
         await self._rest(0.3)
+
+    async def _follow_up(self, standing: Standing) -> None:
+        """More messages where one reply was lost: every time, or a share?"""
+        if self._followed or not any(one.id in SHARES for one in standing.diagnosis.causes):
+            return
+        self._followed = True
+        self._note("a reply is missing on the socket: six more messages, each over a connection of its own")
+        await self._say(6)
+        for _ in range(4):
+            await self._stats()
 
     async def _stats(self) -> None:
         with contextlib.suppress(ChatkitError):
@@ -312,14 +319,7 @@ class Investigator:
     async def _variants(self) -> None:
         """Openings that are unlike the client's, one after the other, each once."""
         self._stage = "variants of the upgrade"
-        origin = origin_of(self._api.base)
-        variants = [
-            treatments.NO_TOKEN,
-            treatments.GARBAGE_TOKEN,
-            treatments.NO_SUCH_PATH,
-            treatments.origin(origin, "own"),
-            treatments.origin("https://chatkit.invalid", "foreign"),
-        ]
+        variants = list(treatments.variants(origin_of(self._api.base)))
         if self._crew.also is not None:
             variants.append(_also(treatments.ALONE))
         for treatment in variants:
@@ -382,6 +382,8 @@ class Investigator:
         while not self._halted:
             if await self._over():
                 return self._why("settled")
+            if self._standing is not None:
+                await self._follow_up(self._standing)
             self._stage = "watching" if self._standing is None else planner.open_question(self._standing)
             now = time.monotonic()
             silent = sum(arm.gave_up for arm in self._crew)
@@ -427,7 +429,7 @@ class Investigator:
         standing = await self._stand()
         if not planner.settled(standing):
             self._settled_at = None
-            return False
+            return self._unchangeable(standing)
         now = time.monotonic()
         self._settled_at = self._settled_at or now
         top = standing.diagnosis.causes[0]
@@ -439,6 +441,13 @@ class Investigator:
         if now - self._settled_at >= patience:
             return True
         return planner.measured_well(standing, self._crew.running, left=self.left, chat=self._chat)
+
+    def _unchangeable(self, standing: Standing) -> bool:
+        """Whether the fault is one of the chat or the opening, which no further arm would tell more of."""
+        if standing.trials is not None or standing.diagnosis.verdict != "fault" or self._round_at is None:
+            return False
+        lost = any(one.id in SHARES for one in standing.diagnosis.causes)
+        return time.monotonic() - self._round_at >= 2 * ROUND and (self._followed or not lost or not self._chat)
 
     # What is shown
 
