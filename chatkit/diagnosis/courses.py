@@ -24,7 +24,7 @@ class Act(Struct, frozen=True, kw_only=True):
 
     age: float
     what: str
-    """``app-ping``, ``protocol-ping``, ``typing``, ``message`` or ``other``."""
+    """``app-ping``, ``protocol-ping``, ``typing``, ``message``, or ``chat`` for a message that went out over HTTP."""
     size: int = 0
     """Bytes of its payload."""
 
@@ -119,7 +119,7 @@ def _acts(facts: Facts, life: Life) -> tuple[Act, ...]:
     pings = life.trace.at[life.of(PingSent, until=life.end)[:MANY_ACTS]]
     found += [Act(age=at - start, what="protocol-ping") for at in pings.tolist()]
     asked = [one for one in facts.requests.values() if one.purpose == "chat" and start <= one.at <= life.end]
-    found += [Act(age=one.at - start, what="message") for one in asked]
+    found += [Act(age=one.at - start, what="chat") for one in asked]
     return tuple(sorted(found, key=lambda act: act.age))
 
 

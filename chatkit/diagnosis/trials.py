@@ -92,7 +92,12 @@ def _doings(course: Course) -> str:
 
 
 def _word(what: str) -> str:
-    return {"app-ping": "ping", "protocol-ping": "ping (RFC 6455)", "typing": "typing message"}.get(what, "message")
+    return {
+        "app-ping": "ping",
+        "protocol-ping": "ping (RFC 6455)",
+        "typing": "typing message",
+        "chat": "chat message",
+    }.get(what, "message")
 
 
 def observation(course: Course) -> Observation:
@@ -114,7 +119,8 @@ def measured(found: Trials, fit: Fit) -> dict[str, Any]:
         case "early":
             return _window(found, fit, dead)
         case "trigger":
-            return {"trigger": fit.best["trigger"], "after_s": _after(dead)}
+            trigger = {"chat": "message"}.get(fit.best["trigger"], fit.best["trigger"])
+            return {"trigger": trigger, "after_s": _after(dead)}
         case "size":
             return _size(found, dead)
         case "free":
@@ -192,10 +198,10 @@ def untried(facts: Facts) -> tuple[str, ...]:
     found = courses(facts, ())
     longest = max((course.until for course in found), default=0.0)
     missing = []
-    if not any(not course.acts and course.until >= max(2.0, 0.5 * longest) for course in found):
+    if not any(_silent(course) and course.until >= max(2.0, 0.5 * longest) for course in found):
         missing.append("no silent connection was watched for as long as the others")
     for what, words in (("app-ping", "an application ping"), ("protocol-ping", "an RFC 6455 ping")):
-        if not any(course.acts and course.acts[0].what == what and course.acts[0].age < 1.0 for course in found):
+        if not any(act.what == what and act.age < 1.0 for course in found for act in course.acts):
             missing.append(f"no connection sent {words} right after opening")
         busy = [course for course in found if sum(act.what == what for act in course.acts) >= 3]
         if not any(course.until >= 0.5 * longest for course in busy):
@@ -203,6 +209,11 @@ def untried(facts: Facts) -> tuple[str, ...]:
     if not any(act.what == "typing" for course in found for act in course.acts):
         missing.append("no typing message was sent")
     return tuple(missing) if lives else ("no connection opened",)
+
+
+def _silent(course: Course) -> bool:
+    """Whether nothing went out on it; what is said to the bot over HTTP goes elsewhere."""
+    return all(act.what == "chat" for act in course.acts)
 
 
 def longest_quiet(facts: Facts) -> float:

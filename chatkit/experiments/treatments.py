@@ -83,10 +83,11 @@ class Treatment(Struct, frozen=True, kw_only=True):
         for doing in self.doings:
             size = doing.size or {"app-ping": PING_BYTES, "typing": TYPING_BYTES}.get(doing.what, MESSAGE_BYTES)
             for age in doing.ages(until):
-                acts.append(Act(age=age, what=doing.what, size=0 if doing.what == "protocol-ping" else size))
+                what = "chat" if doing.what == "message" else doing.what
+                acts.append(Act(age=age, what=what, size=0 if doing.what == "protocol-ping" else size))
                 for kind in _FEEDS[doing.what]:
                     activity[kind].append(age)
-        data = [act.age for act in acts if act.what != "protocol-ping"]
+        data = [act.age for act in acts if act.what not in ("protocol-ping", "chat")]
         return Course(
             id=self.id,
             arm=self.id,

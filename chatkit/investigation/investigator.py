@@ -288,7 +288,7 @@ class Investigator:
             self._untried.append("no chat message was sent: lost, late or double replies cannot be seen")
             return
         self._stage = "a chat message"
-        await self._say(2)
+        await self._say(3)
 
     async def _say(self, count: int) -> None:
         """Messages one after the other; a slow reply holds nothing up."""
@@ -407,15 +407,16 @@ class Investigator:
         room = min(4, self._crew.room)
         if room <= 0:
             return
-        proposals = planner.propose(
-            standing, self._crew.running, left=max(0.0, self.left - 1.0), room=room, chat=self._chat
-        )
-        for one in proposals:
+        for one in self._proposals(standing, room):
             if self._halted:
                 return
             self._note(f"{one.treatment.what}: expected to tell {one.bits:.2f} bits within {one.seconds:.0f} s")
             self._crew.start(one.treatment)
             await self._rest(STAGGER)
+
+    def _proposals(self, standing: Standing, room: int = 1) -> list[planner.Proposal]:
+        left = max(0.0, self.left - 1.0)
+        return planner.propose(standing, self._crew.running, left=left, room=room, chat=self._chat)
 
     # What is known
 
@@ -443,8 +444,10 @@ class Investigator:
         return planner.measured_well(standing, self._crew.running, left=self.left, chat=self._chat)
 
     def _unchangeable(self, standing: Standing) -> bool:
-        """Whether the fault is one of the chat or the opening, which no further arm would tell more of."""
-        if standing.trials is not None or standing.diagnosis.verdict != "fault" or self._round_at is None:
+        """Whether there is a fault of which no further arm would tell more."""
+        if standing.diagnosis.verdict != "fault" or self._round_at is None:
+            return False
+        if standing.trials is not None and self._proposals(standing):
             return False
         lost = any(one.id in SHARES for one in standing.diagnosis.causes)
         return time.monotonic() - self._round_at >= 2 * ROUND and (self._followed or not lost or not self._chat)
