@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from chatkit.faults.memory import Answer, Chance, Memory, Rule, ending
+from chatkit.faults.memory import Answer, Chance, Memory, Rule, closing, ending
 from chatkit.faults.moments import (
     Abort,
     CloseWith,
@@ -46,7 +46,7 @@ def message_rate(fault: Fault, memory: Memory, moment: Moment, now: float, chanc
             passed = tuple(at for at in memory.times if now - at < fault.seconds("window"))
             if len(passed) < fault.whole("limit"):
                 return replace(memory, times=(*passed, now)), ()
-            close = CloseWith(code=fault.whole("code"), reason="too many messages")
+            close = closing(fault, "too many messages")
             return replace(memory, times=(), done=True), (Drop(), close)
     return memory, ()
 

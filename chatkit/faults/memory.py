@@ -40,4 +40,10 @@ def ending(fault: Fault, reason: str, code: int | None = None) -> Abort | CloseW
             return Abort(how="rst")
         case "fin":
             return Abort(how="fin")
-    return CloseWith(code=fault.whole("code") if code is None else code, reason=reason)
+    return closing(fault, reason, code)
+
+
+def closing(fault: Fault, reason: str, code: int | None = None) -> CloseWith:
+    """A close frame with a fault's ``code``, unless there is another, and the reason, unless its key says ``none``."""
+    stated = reason if fault.parameters.get("reason", "stated") == "stated" else ""
+    return CloseWith(code=fault.whole("code") if code is None else code, reason=stated)

@@ -11,12 +11,11 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from chatkit.faults import door_rules, life_rules
-from chatkit.faults.memory import Answer, Chance, Memory, Rule, ending
+from chatkit.faults.memory import Answer, Chance, Memory, Rule, closing, ending
 from chatkit.faults.moments import (
     Abort,
     Asked,
     BlackHole,
-    CloseWith,
     Crash,
     Delay,
     Drop,
@@ -97,7 +96,7 @@ def auth_rejected(fault: Fault, memory: Memory, moment: Moment, now: float, chan
         case Asked(what="upgrade") if fault.word("when") == "before":
             return memory, (Refuse(status=int(fault.word("status"))),)
         case Asked(what="upgrade"):
-            return memory, (CloseWith(code=fault.whole("code"), reason="token rejected"),)
+            return memory, (closing(fault, "token rejected"),)
     return memory, ()
 
 
@@ -211,7 +210,7 @@ def accept_then_close(fault: Fault, memory: Memory, moment: Moment, now: float, 
             return replace(memory, opened=now), ()
         case Sent(kind="data") if memory.opened is not None and not memory.done:
             struck = chance(0) < fault.seconds("share")
-            close = CloseWith(code=fault.whole("code"), reason="internal error")
+            close = closing(fault, "internal error")
             return replace(memory, done=True), (close,) if struck else ()
     return memory, ()
 
@@ -220,7 +219,7 @@ def error_on_text(fault: Fault, memory: Memory, moment: Moment, now: float, chan
     """Both answers at once: HTTP has use for the status only, a socket for the close."""
     match moment:
         case Saying(text=text) if fault.word("text") in text:
-            return memory, (Refuse(status=500), CloseWith(code=fault.whole("code"), reason="internal error"))
+            return memory, (Refuse(status=500), closing(fault, "internal error"))
     return memory, ()
 
 
