@@ -112,6 +112,15 @@ ENTRIES = (
         parameters=(_number("workers", "how many share the TCP connections, decided by the seed", 2),),
     ),
     FaultKind(
+        id="wrong-contract",
+        summary="the server sends one message of another version of the contract",
+        cause="wrong-contract",
+        parameters=(
+            choice("what", "a type that nobody knows, or a known one without its fields", "type", "field"),
+            seconds("after", "time from the opening to that message", 1.0),
+        ),
+    ),
+    FaultKind(
         id="out-of-order",
         summary="two chunks, or two replies, arrive the wrong way round",
         cause="out-of-order",

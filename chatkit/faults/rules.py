@@ -11,7 +11,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from chatkit.faults import door_rules, life_rules
-from chatkit.faults.memory import Answer, Chance, Memory, Rule, closing, ending
+from chatkit.faults.memory import Answer, Chance, Memory, Rule, closing, ending, once
 from chatkit.faults.moments import (
     Abort,
     Asked,
@@ -144,12 +144,12 @@ def lost_reply(fault: Fault, memory: Memory, moment: Moment, now: float, chance:
 
 def invalid_json(fault: Fault, memory: Memory, moment: Moment, now: float, chance: Chance) -> Answer:
     """Once per connection."""
-    return _inject_once(fault, memory, moment, now, Inject(what="invalid-json"))
+    return once(fault, memory, moment, now, Inject(what="invalid-json"))
 
 
 def big_frame(fault: Fault, memory: Memory, moment: Moment, now: float, chance: Chance) -> Answer:
     """Once per connection."""
-    return _inject_once(fault, memory, moment, now, Inject(what="big-frame", size=fault.whole("size")))
+    return once(fault, memory, moment, now, Inject(what="big-frame", size=fault.whole("size")))
 
 
 def health_down(fault: Fault, memory: Memory, moment: Moment, now: float, chance: Chance) -> Answer:
@@ -182,12 +182,7 @@ def chunk_gap(fault: Fault, memory: Memory, moment: Moment, now: float, chance: 
 
 def black_hole(fault: Fault, memory: Memory, moment: Moment, now: float, chance: Chance) -> Answer:
     """Once per connection; healing is the business of who holds the socket."""
-    match moment:
-        case Opened():
-            return replace(memory, opened=now), (Wake(after=fault.seconds("after")),)
-        case Woke() if memory.opened is not None and not memory.done:
-            return replace(memory, done=True), (BlackHole(seconds=fault.seconds("duration")),)
-    return memory, ()
+    return once(fault, memory, moment, now, BlackHole(seconds=fault.seconds("duration")))
 
 
 def stall(fault: Fault, memory: Memory, moment: Moment, now: float, chance: Chance) -> Answer:
@@ -244,15 +239,6 @@ def counts(what: str, moment: Received | Sent) -> bool:
         case "app-ping" | "protocol-ping":
             return moment.kind == what
     return True
-
-
-def _inject_once(fault: Fault, memory: Memory, moment: Moment, now: float, inject: Inject) -> Answer:
-    match moment:
-        case Opened():
-            return replace(memory, opened=now), (Wake(after=fault.seconds("after")),)
-        case Woke() if memory.opened is not None and not memory.done:
-            return replace(memory, done=True), (inject,)
-    return memory, ()
 
 
 def _within(memory: Memory, now: float, window: float) -> bool:

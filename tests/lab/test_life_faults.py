@@ -202,6 +202,16 @@ async def test_a_kept_alive_connection_stays_with_its_worker(house) -> None:
         assert len(arrived) == 1
 
 
+@pytest.mark.parametrize(("what", "type"), [("type", "assistant.delta"), ("field", "chat_response")])
+async def test_wrong_contract(house, what, type) -> None:
+    """JSON that the contract does not have; the connection lives on."""
+    ada = await (await house(f"wrong-contract:what={what},after=0.05")).enter()
+    message = await ada.hear()
+    assert message["type"] == type
+    assert "data" not in message
+    assert await ada.pong() == []
+
+
 async def test_chunks_out_of_order(house) -> None:
     """Two neighbours change places, in every reply; the final text is whole."""
     ada = await (await house("out-of-order:seq=2", bots=[Storyteller(duration=0.05)])).enter(bot="storyteller")
