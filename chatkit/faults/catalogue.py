@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from chatkit.faults import door_kinds, life_kinds
-from chatkit.faults.kinds import FaultKind, Parameter, Value, choice, close_code, seconds, share
+from chatkit.faults.kinds import FaultKind, Parameter, Value, choice, close_code, reason, seconds, share
 
 __all__ = ["CATALOGUE", "COUNTS", "FaultKind", "Parameter", "Value"]
 
@@ -40,6 +40,7 @@ _ENTRIES = (
             choice("counts", "what counts as activity, seen from the client", *COUNTS),
             choice("how", "fin or rst without a close frame, or a close frame", *_ENDS),
             close_code("code of the close frame", 1001),
+            reason(),
         ),
     ),
     FaultKind(
@@ -50,6 +51,7 @@ _ENTRIES = (
             seconds("age", "age at which it ends"),
             choice("how", "fin or rst without a close frame, or a close frame", *_ENDS),
             close_code("code of the close frame", 1001),
+            reason(),
         ),
     ),
     FaultKind(
@@ -71,6 +73,7 @@ _ENTRIES = (
             ),
             choice("status", "the HTTP status", "403", "401"),
             close_code("code of the close frame", 4001),
+            reason(),
         ),
     ),
     FaultKind(
@@ -81,6 +84,7 @@ _ENTRIES = (
             seconds("after", "lifetime of every access token issued from now on"),
             choice("how", "a close frame, or rst or fin without one", "close", "rst", "fin"),
             close_code("code of the close frame", 4001),
+            reason(),
         ),
     ),
     FaultKind(
@@ -146,6 +150,7 @@ _ENTRIES = (
             Parameter(name="on", type="text", default="typing", doc="the message type that it cannot handle"),
             choice("how", "a close frame, or rst or fin without one", "close", "rst", "fin"),
             close_code("code of the close frame"),
+            reason(),
         ),
     ),
     FaultKind(
@@ -185,7 +190,7 @@ _ENTRIES = (
         id="accept-then-close",
         summary="the upgrade works, connection_established comes, then the server closes at once",
         cause="server-error",
-        parameters=(close_code("code of the close frame"), share("share of the connections that are closed")),
+        parameters=(close_code("code of the close frame"), share("share of the connections that are closed"), reason()),
     ),
     FaultKind(
         id="error-on-text",
@@ -194,6 +199,7 @@ _ENTRIES = (
         parameters=(
             Parameter(name="text", type="text", doc="the word"),
             close_code("code of the close frame where messages come over the socket"),
+            reason(),
         ),
     ),
     FaultKind(

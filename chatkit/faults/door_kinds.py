@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chatkit.faults.kinds import FaultKind, Parameter, choice, close_code, seconds
+from chatkit.faults.kinds import FaultKind, Parameter, choice, close_code, reason, seconds
 
 _WHEN = "before: HTTP status on the upgrade; after: accepted, then a close frame"
 
@@ -20,6 +20,7 @@ ENTRIES = (
             choice("scope", "one connection for each user, user and bot, or token", "user", "bot", "token"),
             choice("how", "how the older connection ends", "close", "rst", "fin"),
             close_code("code of the close frame", 4009),
+            reason(),
         ),
     ),
     FaultKind(
@@ -32,6 +33,7 @@ ENTRIES = (
             choice("when", _WHEN, "before", "after"),
             choice("status", "the HTTP status", "429", "503", "403"),
             close_code("code of the close frame", 1013),
+            reason(),
         ),
     ),
     FaultKind(
@@ -52,6 +54,7 @@ ENTRIES = (
             Parameter(name="bot", type="text", doc="id of the bot"),
             choice("when", "before: HTTP 403 on the upgrade; after: accepted, then close 4003", "before", "after"),
             choice("api", "what GET /api/bots/{id} answers", "403", "404"),
+            reason(),
         ),
     ),
     FaultKind(

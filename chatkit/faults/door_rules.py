@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from chatkit.faults.memory import Answer, Chance, Memory, Rule, ending
+from chatkit.faults.memory import Answer, Chance, Memory, Rule, closing, ending
 from chatkit.faults.moments import (
     Asked,
     CloseWith,
@@ -53,7 +53,7 @@ def connection_limit(fault: Fault, memory: Memory, moment: Moment, now: float, c
         case Knocked(connection=connection, user=user):
             key = (user or "") if fault.word("scope") == "user" else ""
             if sum(other == key for _, other in memory.present) >= fault.whole("limit"):
-                return memory, (_turn_away(fault, CloseWith(code=fault.whole("code"), reason="too many connections")),)
+                return memory, (_turn_away(fault, closing(fault, "too many connections")),)
             return replace(memory, present=(*memory.present, (connection, key))), ()
         case Left(connection=connection):
             return _without(memory, connection), ()
@@ -81,7 +81,7 @@ def bot_access_denied(fault: Fault, memory: Memory, moment: Moment, now: float, 
         case Asked(what="upgrade", bot=bot) if bot == fault.word("bot"):
             if fault.word("when") == "before":
                 return memory, (Refuse(status=403),)
-            return memory, (CloseWith(code=4003, reason="bot unknown or not permitted"),)
+            return memory, (closing(fault, "bot unknown or not permitted", 4003),)
     return memory, ()
 
 

@@ -109,6 +109,11 @@ def close_code(doc: str, default: int = 1011) -> Parameter:
     return Parameter(name="code", type="code", default=default, doc=doc)
 
 
+def reason() -> Parameter:
+    """Whether a close frame says why; many servers' do not."""
+    return choice("reason", "whether the close frame says why", "stated", "none")
+
+
 def choice(name: str, doc: str, *allowed: str) -> Parameter:
     """One of some words, the first by default."""
     return Parameter(name=name, type="text", default=allowed[0], allowed=allowed, doc=doc)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chatkit.faults.kinds import FaultKind, Parameter, choice, close_code, seconds
+from chatkit.faults.kinds import FaultKind, Parameter, choice, close_code, reason, seconds
 
 _ENDS = ("close", "rst", "fin")
 
@@ -24,6 +24,7 @@ ENTRIES = (
             _number("limit", "how many messages and pings pass in the window"),
             seconds("window", "length of the window, which slides", 1.0),
             close_code("code of the close frame", 1008),
+            reason(),
         ),
     ),
     FaultKind(
@@ -59,6 +60,7 @@ ENTRIES = (
         parameters=(
             _number("limit", "size of the largest message that passes", unit="bytes"),
             choice("how", "a close frame 1009, or rst or fin without one", *_ENDS),
+            reason(),
         ),
     ),
     FaultKind(
@@ -69,6 +71,7 @@ ENTRIES = (
             _number("limit", "how much may wait in the server's send buffer", 262_144, unit="bytes"),
             choice("how", "a close frame behind what waits, or rst or fin without one", *_ENDS),
             close_code("code of the close frame", 1008),
+            reason(),
         ),
     ),
     FaultKind(
@@ -107,6 +110,15 @@ ENTRIES = (
         summary="several workers that know nothing of each other: a reply reaches the sockets of one of them only",
         cause="multi-worker-split",
         parameters=(_number("workers", "how many share the TCP connections, decided by the seed", 2),),
+    ),
+    FaultKind(
+        id="wrong-contract",
+        summary="the server sends one message of another version of the contract",
+        cause="wrong-contract",
+        parameters=(
+            choice("what", "a type that nobody knows, or a known one without its fields", "type", "field"),
+            seconds("after", "time from the opening to that message", 1.0),
+        ),
     ),
     FaultKind(
         id="out-of-order",

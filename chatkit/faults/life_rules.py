@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from chatkit.faults.memory import Answer, Chance, Memory, Rule, ending
+from chatkit.faults.memory import Answer, Chance, Memory, Rule, closing, ending, once
 from chatkit.faults.moments import (
     Abort,
     CloseWith,
@@ -15,6 +15,7 @@ from chatkit.faults.moments import (
     Drop,
     Evict,
     Hold,
+    Inject,
     Joined,
     Left,
     Malform,
@@ -46,7 +47,7 @@ def message_rate(fault: Fault, memory: Memory, moment: Moment, now: float, chanc
             passed = tuple(at for at in memory.times if now - at < fault.seconds("window"))
             if len(passed) < fault.whole("limit"):
                 return replace(memory, times=(*passed, now)), ()
-            close = CloseWith(code=fault.whole("code"), reason="too many messages")
+            close = closing(fault, "too many messages")
             return replace(memory, times=(), done=True), (Drop(), close)
     return memory, ()
 
@@ -67,12 +68,12 @@ def policy_violation(fault: Fault, memory: Memory, moment: Moment, now: float, c
 
 def protocol_error(fault: Fault, memory: Memory, moment: Moment, now: float, chance: Chance) -> Answer:
     """Once per connection."""
-    return _malform_once(fault, memory, moment, now, _MALFORMED[fault.word("what")])
+    return once(fault, memory, moment, now, _MALFORMED[fault.word("what")])
 
 
 def invalid_utf8(fault: Fault, memory: Memory, moment: Moment, now: float, chance: Chance) -> Answer:
     """Once per connection."""
-    return _malform_once(fault, memory, moment, now, Malform(what="utf8"))
+    return once(fault, memory, moment, now, Malform(what="utf8"))
 
 
 def message_too_big(fault: Fault, memory: Memory, moment: Moment, now: float, chance: Chance) -> Answer:
@@ -129,6 +130,12 @@ def multi_worker_split(fault: Fault, memory: Memory, moment: Moment, now: float,
     return memory, ()
 
 
+def wrong_contract(fault: Fault, memory: Memory, moment: Moment, now: float, chance: Chance) -> Answer:
+    """Once per connection."""
+    inject = Inject(what="unknown-type" if fault.word("what") == "type" else "missing-field")
+    return once(fault, memory, moment, now, inject)
+
+
 def out_of_order(fault: Fault, memory: Memory, moment: Moment, now: float, chance: Chance) -> Answer:
     """The one that is held goes out behind the next."""
     hold = Hold(seconds=fault.seconds("wait"))
@@ -137,15 +144,6 @@ def out_of_order(fault: Fault, memory: Memory, moment: Moment, now: float, chanc
             return memory, (hold,) if seq == fault.whole("seq") else ()
         case Sending(type="chat_response") if fault.word("what") == "replies":
             return replace(memory, draws=memory.draws + 1), () if memory.draws % 2 else (hold,)
-    return memory, ()
-
-
-def _malform_once(fault: Fault, memory: Memory, moment: Moment, now: float, malform: Malform) -> Answer:
-    match moment:
-        case Opened():
-            return replace(memory, opened=now), (Wake(after=fault.seconds("after")),)
-        case Woke() if memory.opened is not None and not memory.done:
-            return replace(memory, done=True), (malform,)
     return memory, ()
 
 
@@ -177,6 +175,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "worker-timeout": worker_timeout,
         "crash-on-text": crash_on_text,
         "multi-worker-split": multi_worker_split,
+        "wrong-contract": wrong_contract,
         "out-of-order": out_of_order,
     }
 )

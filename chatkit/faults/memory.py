@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from chatkit.faults.moments import Abort, Action, CloseWith, Moment
+from chatkit.faults.moments import Abort, Action, CloseWith, Moment, Opened, Wake, Woke
 from chatkit.faults.parse import Fault
 
 
@@ -40,4 +40,20 @@ def ending(fault: Fault, reason: str, code: int | None = None) -> Abort | CloseW
             return Abort(how="rst")
         case "fin":
             return Abort(how="fin")
-    return CloseWith(code=fault.whole("code") if code is None else code, reason=reason)
+    return closing(fault, reason, code)
+
+
+def closing(fault: Fault, reason: str, code: int | None = None) -> CloseWith:
+    """A close frame with a fault's ``code``, unless there is another, and the reason, unless its key says ``none``."""
+    stated = reason if fault.parameters.get("reason", "stated") == "stated" else ""
+    return CloseWith(code=fault.whole("code") if code is None else code, reason=stated)
+
+
+def once(fault: Fault, memory: Memory, moment: Moment, now: float, action: Action) -> Answer:
+    """That action, ``after`` seconds from the opening of each connection."""
+    match moment:
+        case Opened():
+            return replace(memory, opened=now), (Wake(after=fault.seconds("after")),)
+        case Woke() if memory.opened is not None and not memory.done:
+            return replace(memory, done=True), (action,)
+    return memory, ()

@@ -218,14 +218,19 @@ class Duplicate:
 class Inject:
     """Send a message that nobody asked for."""
 
-    what: Literal["invalid-json", "big-frame"]
+    what: Literal["invalid-json", "big-frame", "unknown-type", "missing-field"]
     size: int = 0
     """Bytes of the text of a ``big-frame``."""
 
     def text(self) -> str:
         """The text to send; a big frame is valid JSON of exactly ``size`` bytes."""
-        if self.what == "invalid-json":
-            return '{"type": "chat_response", "data": {'
+        match self.what:
+            case "invalid-json":
+                return '{"type": "chat_response", "data": {'
+            case "unknown-type":
+                return json.dumps({"type": "assistant.delta", "payload": {"text": "hello"}})
+            case "missing-field":
+                return json.dumps({"type": "chat_response", "message": {"id": "1", "text": "hello"}})
         empty = json.dumps({"type": "document_update", "data": {"filler": ""}})
         return empty.replace('""', '"' + "x" * max(0, self.size - len(empty)) + '"')
 

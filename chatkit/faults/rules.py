@@ -11,12 +11,11 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from chatkit.faults import door_rules, life_rules
-from chatkit.faults.memory import Answer, Chance, Memory, Rule, ending
+from chatkit.faults.memory import Answer, Chance, Memory, Rule, closing, ending, once
 from chatkit.faults.moments import (
     Abort,
     Asked,
     BlackHole,
-    CloseWith,
     Crash,
     Delay,
     Drop,
@@ -97,7 +96,7 @@ def auth_rejected(fault: Fault, memory: Memory, moment: Moment, now: float, chan
         case Asked(what="upgrade") if fault.word("when") == "before":
             return memory, (Refuse(status=int(fault.word("status"))),)
         case Asked(what="upgrade"):
-            return memory, (CloseWith(code=fault.whole("code"), reason="token rejected"),)
+            return memory, (closing(fault, "token rejected"),)
     return memory, ()
 
 
@@ -145,12 +144,12 @@ def lost_reply(fault: Fault, memory: Memory, moment: Moment, now: float, chance:
 
 def invalid_json(fault: Fault, memory: Memory, moment: Moment, now: float, chance: Chance) -> Answer:
     """Once per connection."""
-    return _inject_once(fault, memory, moment, now, Inject(what="invalid-json"))
+    return once(fault, memory, moment, now, Inject(what="invalid-json"))
 
 
 def big_frame(fault: Fault, memory: Memory, moment: Moment, now: float, chance: Chance) -> Answer:
     """Once per connection."""
-    return _inject_once(fault, memory, moment, now, Inject(what="big-frame", size=fault.whole("size")))
+    return once(fault, memory, moment, now, Inject(what="big-frame", size=fault.whole("size")))
 
 
 def health_down(fault: Fault, memory: Memory, moment: Moment, now: float, chance: Chance) -> Answer:
@@ -183,12 +182,7 @@ def chunk_gap(fault: Fault, memory: Memory, moment: Moment, now: float, chance: 
 
 def black_hole(fault: Fault, memory: Memory, moment: Moment, now: float, chance: Chance) -> Answer:
     """Once per connection; healing is the business of who holds the socket."""
-    match moment:
-        case Opened():
-            return replace(memory, opened=now), (Wake(after=fault.seconds("after")),)
-        case Woke() if memory.opened is not None and not memory.done:
-            return replace(memory, done=True), (BlackHole(seconds=fault.seconds("duration")),)
-    return memory, ()
+    return once(fault, memory, moment, now, BlackHole(seconds=fault.seconds("duration")))
 
 
 def stall(fault: Fault, memory: Memory, moment: Moment, now: float, chance: Chance) -> Answer:
@@ -211,7 +205,7 @@ def accept_then_close(fault: Fault, memory: Memory, moment: Moment, now: float, 
             return replace(memory, opened=now), ()
         case Sent(kind="data") if memory.opened is not None and not memory.done:
             struck = chance(0) < fault.seconds("share")
-            close = CloseWith(code=fault.whole("code"), reason="internal error")
+            close = closing(fault, "internal error")
             return replace(memory, done=True), (close,) if struck else ()
     return memory, ()
 
@@ -220,7 +214,7 @@ def error_on_text(fault: Fault, memory: Memory, moment: Moment, now: float, chan
     """Both answers at once: HTTP has use for the status only, a socket for the close."""
     match moment:
         case Saying(text=text) if fault.word("text") in text:
-            return memory, (Refuse(status=500), CloseWith(code=fault.whole("code"), reason="internal error"))
+            return memory, (Refuse(status=500), closing(fault, "internal error"))
     return memory, ()
 
 
@@ -245,15 +239,6 @@ def counts(what: str, moment: Received | Sent) -> bool:
         case "app-ping" | "protocol-ping":
             return moment.kind == what
     return True
-
-
-def _inject_once(fault: Fault, memory: Memory, moment: Moment, now: float, inject: Inject) -> Answer:
-    match moment:
-        case Opened():
-            return replace(memory, opened=now), (Wake(after=fault.seconds("after")),)
-        case Woke() if memory.opened is not None and not memory.done:
-            return replace(memory, done=True), (inject,)
-    return memory, ()
 
 
 def _within(memory: Memory, now: float, window: float) -> bool:

@@ -212,6 +212,8 @@ def _later() -> Iterator[Scene]:
     yield Scene(label="server-crash", faults=("crash-on-text:text=hello",), seconds=10, messages=1)
     # A kept-alive connection stays with one worker: a single client cannot see more than that its replies are lost.
     yield Scene(label="lost-reply", faults=("multi-worker-split",), seconds=20, messages=4, seed=4)
+    for what in ("type", "field"):
+        yield Scene(label="wrong-contract", faults=(f"wrong-contract:what={what}",), seconds=6, messages=1)
     yield Scene(label="out-of-order", faults=("out-of-order",), seconds=8, messages=2, bot="storyteller")
 
 

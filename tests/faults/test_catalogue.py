@@ -54,6 +54,7 @@ REQUIRED_IDS = {
     "worker-timeout",
     "crash-on-text",
     "multi-worker-split",
+    "wrong-contract",
     "out-of-order",
 }
 

@@ -68,6 +68,11 @@ def from_origin(origin: str | None) -> Asked:
             [(0, join(1)), (1, join(2, token="u")), (2, join(3, token="t"))],
             [(2, Evict(connection=1, end=Abort(how="rst")))],
         ),
+        (
+            "replaced-by-new-session:reason=none,code=1008",
+            [(0, join(1)), (1, join(2))],
+            [(1, Evict(connection=1, end=CloseWith(code=1008, reason="")))],
+        ),
         # connection-limit: places are taken at the knock and given back
         (
             "connection-limit:limit=2",

@@ -15,6 +15,7 @@ from chatkit.faults.moments import (
     Drop,
     Evict,
     Hold,
+    Inject,
     Joined,
     Left,
     Malform,
@@ -116,6 +117,17 @@ def chunk(seq: int) -> Sending:
             "crash-on-text:text=poison,gap=2",
             [(0, Saying(text="some poison")), (1, Saying(text="water")), (2, Saying(text="poison"))],
             [(now, a) for now in (0, 2) for a in (Refuse(status=500), Crash(gap=2))],
+        ),
+        # wrong-contract: once per connection
+        (
+            "wrong-contract",
+            [(0, Opened()), (1, WOKE), (2, WOKE)],
+            [(0, Wake(after=1, key=0)), (1, Inject(what="unknown-type"))],
+        ),
+        (
+            "wrong-contract:what=field,after=0",
+            [(0, Opened()), (0, WOKE)],
+            [(0, Wake(after=0, key=0)), (0, Inject(what="missing-field"))],
         ),
         # out-of-order
         ("out-of-order:wait=2", [(n, chunk(n)) for n in range(4)] + [(4, RESPONSE)], [(1, Hold(seconds=2))]),

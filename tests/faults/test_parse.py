@@ -12,7 +12,7 @@ from chatkit.errors import InvalidInput
 from chatkit.faults import CATALOGUE, make_fault, parse_fault, parse_faults
 from chatkit.faults.kinds import Parameter
 
-CONNECTION_LIMIT = {"limit": 3, "scope": "all", "when": "after", "status": "429", "code": 4008}
+CONNECTION_LIMIT = {"limit": 3, "scope": "all", "when": "after", "status": "429", "code": 4008, "reason": "stated"}
 
 
 @pytest.mark.parametrize(
@@ -21,21 +21,21 @@ CONNECTION_LIMIT = {"limit": 3, "scope": "all", "when": "after", "status": "429"
         ("early-ping-abort", {"window": 3.0, "delay": 0.2, "how": "rst", "ping": "both"}),
         ("early-ping-abort:window=5", {"window": 5.0, "delay": 0.2, "how": "rst", "ping": "both"}),
         ("early-ping-abort:how=fin,delay=0", {"window": 3.0, "delay": 0.0, "how": "fin", "ping": "both"}),
-        ("idle-timeout:timeout=60", {"timeout": 60.0, "counts": "any", "how": "fin", "code": 1001}),
+        ("idle-timeout:timeout=60", {"timeout": 60.0, "counts": "any", "how": "fin", "code": 1001, "reason": "stated"}),
         (
             "idle-timeout:timeout=1.50,counts=app-ping,how=close",
-            {"timeout": 1.5, "counts": "app-ping", "how": "close", "code": 1001},
+            {"timeout": 1.5, "counts": "app-ping", "how": "close", "code": 1001, "reason": "stated"},
         ),
         ("server-crash:after=2", {"after": 2.0, "gap": 3.0}),
-        ("auth-rejected:when=after", {"when": "after", "status": "403", "code": 4001}),
+        ("auth-rejected:when=after", {"when": "after", "status": "403", "code": 4001, "reason": "stated"}),
         ("lost-reply:share=0.25", {"share": 0.25}),
         ("big-frame", {"size": 16_777_216, "after": 1.0}),
-        ("server-error:on=session_sync", {"on": "session_sync", "how": "close", "code": 1011}),
+        ("server-error:on=session_sync", {"on": "session_sync", "how": "close", "code": 1011, "reason": "stated"}),
         ("stuck-typing", {}),
         ("black-hole:after=2", {"after": 2.0, "duration": 0.0}),
         ("stall:after=1,duration=0.5", {"after": 1.0, "duration": 0.5, "period": 0.0}),
-        ("accept-then-close:code=4000", {"code": 4000, "share": 1.0}),
-        ("error-on-text:text=poison", {"text": "poison", "code": 1011}),
+        ("accept-then-close:code=4000", {"code": 4000, "share": 1.0, "reason": "stated"}),
+        ("error-on-text:text=poison", {"text": "poison", "code": 1011, "reason": "stated"}),
         ("clock-skew:skew=-90", {"skew": -90.0, "leeway": 0.0}),
         ("connection-limit:limit=3,when=after,code=4008", CONNECTION_LIMIT),
         ("overload:status=429,retry_after=1e12", {"status": "429", "retry_after": 1e12, "share": 1.0}),

@@ -177,6 +177,11 @@ def play(fault: str | list[str], *script, ordinal: int = 1, seed: int = 0):
             [(0, APP_PING), (1, TYPING), (2, TYPING)],
             [(1, Drop()), (1, CloseWith(code=1011, reason="internal error"))],
         ),
+        (
+            "server-error:reason=none,code=4500",
+            [(1, TYPING)],
+            [(1, Drop()), (1, CloseWith(code=4500, reason=""))],
+        ),
         ("server-error:how=fin", [(1, TYPING)], [(1, Drop()), (1, Abort(how="fin"))]),
         ("no-pong", [(0, APP_PING), (1, PING)], [(0, Drop())]),
         ("no-pong:kind=both", [(0, APP_PING), (1, PING)], [(0, Drop()), (1, Drop())]),
