@@ -7,6 +7,7 @@ of at most ``HOLD`` bytes. What cannot be read goes on as it is.
 from __future__ import annotations
 
 import json
+import re
 from collections import deque
 from typing import Protocol
 
@@ -17,10 +18,14 @@ from chatkit.tap.altering import answer_head, mangled, page, request_head
 from chatkit.wire.cutting import Cut, Cutter
 from chatkit.wire.frames import CLOSE, PING, PONG, TEXT, Violation
 from chatkit.wire.handshake import MAX_HEAD, Head, join_head
-from chatkit.wire.http import Message, Reader
+from chatkit.wire.http import Message, Reader, begins
 
 _KEEP = 65_536
 """Longer messages are not parsed for their type: no rule waits for a type in a large message."""
+_SHORT = 16
+"""Bytes after which it shows whether they begin a message."""
+_BEGINNING = 20_000
+_WORD = re.compile(rb"[A-Z]*(?: [^\r\n]*\r?)?")
 _WAYS: tuple[Direction, Direction] = ("outbound", "inbound")
 _CONTROL: dict[int, FrameKind] = {CLOSE: "close", PING: "protocol-ping", PONG: "protocol-pong"}
 
@@ -204,6 +209,8 @@ class Reading:
     def _head(self, side: int, delay: float) -> Message | None:
         if self._raw[side][:2] == b"\r\n":  # the reader passes over it as well (RFC 9112, section 2.2)
             self._road.put(_WAYS[side], self._take(side, 2), delay)
+        if not _may_begin(bytes(self._raw[side][:_BEGINNING]), request=side == 0):
+            raise ValueError("no HTTP/1.1")
         message = self._readers[side].head()
         if message is not None:
             self._messages[side], self._sent[side] = message, message.size
@@ -282,6 +289,15 @@ class Reading:
         late, self._late[side] = self._late[side], b""
         if late:
             self._road.put(_WAYS[side], late, delay)
+
+
+def _may_begin(data: bytes, *, request: bool) -> bool:
+    """Whether a message may begin so; what cannot be one is not held until a head would be too long."""
+    if len(data) >= _SHORT:
+        return begins(data, request=request)
+    if request:
+        return _WORD.fullmatch(data) is not None
+    return data.startswith(b"HTTP/1."[: len(data)])
 
 
 def _rewrites(actions: tuple[Action, ...]) -> list[Rewrite]:
