@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import pytest
 
 from chatkit.tap import Hop
-
 from conftest import PATIENCE, until
 
 
@@ -44,6 +43,18 @@ class Ends:
             return "rst"
         assert rest == b""
         return "fin"
+
+    async def wrote(self, side: str) -> str:
+        """What writing to that side, again and again, leads to: ``reset`` or ``pipe``."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                try:
+                    await self.send(side, b"x")
+                except ConnectionResetError:
+                    return "reset"
+                except BrokenPipeError:
+                    return "pipe"
+                await asyncio.sleep(0.01)
 
     def fin(self, side: str) -> None:
         """Ends that side's half."""

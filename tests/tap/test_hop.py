@@ -14,7 +14,6 @@ from websockets.frames import Frame, Opcode
 from chatkit.errors import InvalidInput, LabError
 from chatkit.tap import Hop
 from chatkit.tap.lane import MOST_WAITING
-
 from conftest import PATIENCE, until, until_sync
 
 BOTH_WAYS = pytest.mark.parametrize(("one", "other"), [("client", "server"), ("server", "client")])
@@ -66,10 +65,7 @@ async def test_rst_after_fin_is_noticed(wired, one, other) -> None:
     assert await ends.ending(other) == "fin"
     ends.rst(one)
     await until(lambda: not ends.hop._pairs)
-    with pytest.raises(OSError, match="reset|pipe"):
-        for _ in range(100):
-            await ends.send(other, b"x")
-            await asyncio.sleep(0.01)
+    assert await ends.wrote(other) in ("reset", "pipe")
 
 
 @BOTH_WAYS
@@ -236,7 +232,7 @@ async def test_leaving_ends_what_is_open(wired) -> None:
     await ends.hop.shut_here()
     assert await ends.ending("client") == "fin"
     assert await ends.ending("server") == "fin"
-    with pytest.raises(OSError, match="refused|Connect call failed"):
+    with pytest.raises(OSError, match="Connect call failed"):
         await asyncio.open_connection(*ends.hop.address.split(":"))
 
 
