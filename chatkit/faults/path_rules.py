@@ -161,6 +161,8 @@ def frame_corrupt(fault: Fault, memory: Memory, moment: Moment, now: float, chan
     """Compressed data would break in another way."""
     if _upgrades(moment):
         return memory, (Rewrite(what="uncompressed"),)
+    if not isinstance(moment, Passing):
+        return memory, ()
     return _by_share(fault, memory, moment, chance, Mangle(how="utf8"))
 
 

@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import re
+import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, cast

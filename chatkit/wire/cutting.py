@@ -100,7 +100,7 @@ class Cutter:
             self._size = 0
             begins, self._streams = not self._streams, False
             yield Cut(whole, frame.opcode, self._compressed, size, self._head, frame.message, begins)
-        elif self._streams:
+        elif self._streams or len(self._message) > HOLD:
             yield self._stream()
 
     def _stream(self) -> Cut:
