@@ -47,7 +47,6 @@ NOT_MIRRORED = {
     "faults/kinds.py": "faults/test_catalogue.py",
     "faults/door_kinds.py": "faults/test_catalogue.py",
     "faults/life_kinds.py": "faults/test_catalogue.py",
-    "faults/memory.py": "faults/test_plan.py",
     "faults/path_kinds.py": "faults/test_path_rules.py",
     "faults/path_moments.py": "faults/test_path_rules.py",
     # the lab's inside, through real sockets

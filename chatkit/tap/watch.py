@@ -18,6 +18,7 @@ class Watch:
 
     def __init__(self) -> None:
         self._sides: dict[int, Side] = {}
+        self._files: dict[Side, int] = {}
         self._epoll: select.epoll | None = None
 
     def open(self) -> None:
@@ -33,17 +34,18 @@ class Watch:
             self._epoll.close()
             self._epoll = None
         self._sides.clear()
+        self._files.clear()
 
     def add(self, side: Side) -> None:
         """Watches a side that is connected."""
         if self._epoll is not None:
             fd = side.sock.fileno()
-            self._sides[fd] = side
+            self._sides[fd], self._files[side] = side, fd
             self._epoll.register(fd, select.EPOLLET)
 
     def remove(self, side: Side) -> None:
         """Watches it no more; must be called before its socket is closed."""
-        fd = next((fd for fd, other in self._sides.items() if other is side), None)
+        fd = self._files.pop(side, None)
         if self._epoll is not None and fd is not None:
             self._epoll.unregister(fd)
             del self._sides[fd]
