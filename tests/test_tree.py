@@ -47,14 +47,23 @@ NOT_MIRRORED = {
     "faults/kinds.py": "faults/test_catalogue.py",
     "faults/door_kinds.py": "faults/test_catalogue.py",
     "faults/life_kinds.py": "faults/test_catalogue.py",
+    "faults/path_kinds.py": "faults/test_path_rules.py",
+    "faults/path_moments.py": "faults/test_path_rules.py",
     # the lab's inside, through real sockets
     "lab/backend.py": "lab/test_app.py",
     "lab/conversation.py": "lab/test_sockets.py",
     "lab/messages.py": "lab/test_sockets.py",
     "lab/protocol.py": "lab/test_faults.py",
     "lab/serving.py": "lab/test_server.py",
-    "lab/thread.py": "lab/test_server.py",
     "lab/users.py": "lab/test_app.py",
+    # the relay's parts, through the whole relay
+    "tap/__init__.py": "tap/test_hop.py",
+    "tap/lane.py": "tap/test_hop.py",
+    "tap/pair.py": "tap/test_hop.py",
+    "tap/reading.py": "tap/test_hop.py",
+    "tap/side.py": "tap/test_hop.py",
+    "tap/thread.py": "tap/test_hop.py",
+    "tap/watch.py": "tap/test_hop.py",
     # rows only ever follow a queue
     "client/queue_rows.py": "client/test_outbox.py",
     # steps of the check, through the whole check

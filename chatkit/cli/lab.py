@@ -69,7 +69,7 @@ def catalogue_table() -> str:
 
 
 def _entry(kind: FaultKind) -> str:
-    lines = [kind.signature(), f"    {kind.summary} (cause: {kind.cause})"]
+    lines = [kind.signature(), f"    {kind.summary} (cause: {kind.cause}; acts on the {kind.acts})"]
     for parameter in kind.parameters:
         unit = f" {parameter.unit}" if parameter.unit else ""
         default = "required" if parameter.default is None else f"default {parameter.default}{unit}"

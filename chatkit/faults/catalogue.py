@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from chatkit.faults import door_kinds, life_kinds
+from chatkit.faults import door_kinds, life_kinds, path_kinds
 from chatkit.faults.kinds import FaultKind, Parameter, Value, choice, close_code, reason, seconds, share
 
 __all__ = ["CATALOGUE", "COUNTS", "FaultKind", "Parameter", "Value"]
@@ -222,6 +222,6 @@ _ENTRIES = (
 )
 
 CATALOGUE: Mapping[str, FaultKind] = MappingProxyType(
-    {kind.id: kind for kind in (*_ENTRIES, *door_kinds.ENTRIES, *life_kinds.ENTRIES)}
+    {kind.id: kind for kind in (*_ENTRIES, *door_kinds.ENTRIES, *life_kinds.ENTRIES, *path_kinds.ENTRIES)}
 )
 """All faults by id, in the order of the documentation."""

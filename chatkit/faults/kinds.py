@@ -63,6 +63,8 @@ class FaultKind:
     """The cause id that a diagnosis should name."""
     parameters: tuple[Parameter, ...] = ()
     """Its keys, in the order in which they are documented."""
+    acts: Literal["server", "path"] = "server"
+    """Where: in the backend, or in a hop in front of it."""
 
     def signature(self) -> str:
         """The fault as one would type it, optional keys in brackets."""
@@ -81,6 +83,7 @@ class FaultKind:
             "id": self.id,
             "summary": self.summary,
             "cause": self.cause,
+            "acts": self.acts,
             "signature": self.signature(),
             "parameters": [
                 {key: getattr(p, key) for key in keys} | {"required": p.default is None} for p in self.parameters

@@ -20,7 +20,8 @@ class Memory:
     draws: int = 0
     """How many random decisions were taken."""
     times: tuple[float, ...] = ()
-    """When the things happened that are counted in a window of time, monotonic seconds, oldest first."""
+    """When the things happened that are counted in a window of time, monotonic seconds, oldest first; or when a
+    throttled line is free again, outbound and inbound."""
     present: tuple[tuple[int, str], ...] = ()
     """Connections that count: the number of each and the key it counts under, oldest first."""
     done: bool = False

@@ -11,6 +11,8 @@ import json
 from dataclasses import dataclass
 from typing import Literal
 
+from chatkit.faults.path_moments import Answered, Flowed, Linked, Lose, Mangle, Passing, Requested, Rewrite, Swap
+
 FrameKind = Literal["data", "app-ping", "protocol-ping", "protocol-pong", "close"]
 How = Literal["fin", "rst"]
 
@@ -139,8 +141,23 @@ class Woke:
     """The ``key`` of that action."""
 
 
+PathMoment = Linked | Requested | Answered | Flowed | Passing
+"""What only a hop in front of a server sees."""
 Moment = (
-    Started | Asked | Knocked | Joined | Left | Crossing | Opened | Received | Sent | Sending | Saying | Replying | Woke
+    Started
+    | Asked
+    | Knocked
+    | Joined
+    | Left
+    | Crossing
+    | Opened
+    | Received
+    | Sent
+    | Sending
+    | Saying
+    | Replying
+    | Woke
+    | PathMoment
 )
 
 
@@ -303,6 +320,8 @@ class Wake:
     """Filled in by the plan."""
 
 
+PathAction = Rewrite | Mangle | Swap | Lose
+"""What only a hop in front of a server can do."""
 Action = (
     Abort
     | CloseWith
@@ -321,4 +340,5 @@ Action = (
     | BlackHole
     | Stall
     | Wake
+    | PathAction
 )

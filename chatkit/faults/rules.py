@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from chatkit.faults import door_rules, life_rules
+from chatkit.faults import door_rules, life_rules, path_rules
 from chatkit.faults.memory import Answer, Chance, Memory, Rule, closing, ending, once
 from chatkit.faults.moments import (
     Abort,
@@ -279,6 +279,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "overload": overload,
         **door_rules.RULES,
         **life_rules.RULES,
+        **path_rules.RULES,
     }
 )
 """The rule of every id of the catalogue."""

@@ -11,7 +11,6 @@ import json
 import logging
 import re
 import socket
-import struct
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -35,8 +34,9 @@ from chatkit.faults.moments import (
     Sent,
     Spoil,
 )
-from chatkit.lab.hole import HeldTransport, Hole
 from chatkit.lab.runner import Deed, FaultRunner
+from chatkit.tap.hole import HeldTransport, Hole
+from chatkit.tap.side import end_transport
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGISendEvent
@@ -264,21 +264,11 @@ class LabProtocol(WebSocketsSansIOProtocol):
 
 
 def abort_transport(transport: asyncio.Transport, how: How) -> None:
-    """Ends a TCP connection at once, unsent data included.
-
-    With ``rst`` a zero linger time makes the kernel send RST. With ``fin`` the FIN is sent first: otherwise
-    unread input would turn the end into an RST (RFC 2525, section 2.17). In a black hole neither is sent.
-    """
+    """As :func:`chatkit.tap.side.end_transport`; in a black hole neither FIN nor RST is sent."""
     if isinstance(transport, HeldTransport):
         transport.abort()
-        return
-    sock = transport.get_extra_info("socket")
-    with suppress(OSError):
-        if how == "rst":
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        else:
-            sock.shutdown(socket.SHUT_WR)
-    transport.abort()
+    else:
+        end_transport(transport, how)
 
 
 def _type_of(frames: list[bytes]) -> str | None:

@@ -18,18 +18,24 @@ from chatkit.lab import conversation, messages
 from chatkit.lab.backend import Backend, RateLimit
 from chatkit.lab.bots import Bot, BotInfo, choose_bots
 from chatkit.lab.capabilities import choose_capabilities
-from chatkit.lab.hole import check_holes
+from chatkit.lab.front import Front, split
 from chatkit.lab.listener import check_loopback
 from chatkit.lab.serving import Serving
 from chatkit.lab.stats import LabStats
-from chatkit.lab.thread import LabThread
 from chatkit.lab.tokens import Mint
 from chatkit.lab.users import PASSWORD
+from chatkit.tap.hole import check_holes
+from chatkit.tap.hop import Hop
+from chatkit.tap.thread import LoopThread
 
 T = TypeVar("T")
 
 _PATIENCE = 10.0
 """Seconds that a call from another thread waits for the lab's loop."""
+
+
+_BEHIND = "127.0.0.1"
+"""Where the backend listens when a hop is in front of it."""
 
 
 class LabState(Enum):
@@ -53,7 +59,8 @@ class LabServer:
     Args:
         bots: :class:`Bot` objects, built-in ids (``echo``, ``storyteller``, ``slow``) or names of further
             echo bots; ``None`` for the three built-in ones.
-        faults: texts as in ``--fault``, or :class:`Fault` values.
+        faults: texts as in ``--fault``, or :class:`Fault` values. When one acts on the path, a hop goes in front of
+            the backend, and :attr:`url` and :attr:`ws_url` are the hop's.
         seed: decides everything random in faults and bots.
         host: a loopback address, unless ``i_know``.
         port: 0 for any free one.
@@ -104,8 +111,10 @@ class LabServer:
     ) -> None:
         check_loopback(host, i_know)
         _check_way(send_via)
-        plan = FaultPlan(faults, seed)
+        on_server, on_path = split(faults)
+        plan = FaultPlan(on_server, seed)
         check_holes(plan.faults)
+        self._front = Front(on_path, seed=seed, host=host, port=port) if on_path else None
         self._database = database
         self._backend = Backend(
             bots=choose_bots(bots),
@@ -118,14 +127,14 @@ class LabServer:
         )
         self._serving = Serving(
             self._backend,
-            host=host,
-            port=port,
+            host=_BEHIND if on_path else host,
+            port=0 if on_path else port,
             ws_ping_interval=ws_ping_interval,
             ws_ping_timeout=ws_ping_timeout,
         )
         self.state = LabState.NEW
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: LabThread | None = None
+        self._thread: LoopThread | None = None
 
     # Life
 
@@ -155,7 +164,7 @@ class LabServer:
         if self.state is LabState.RUNNING:
             return self
         self._must_be(LabState.NEW)
-        self._thread = LabThread(self._open, self._shut)
+        self._thread = LoopThread(self._open, self._shut, name="chatkit-lab")
         self._thread.start()
         atexit.register(self.close)
         return self
@@ -173,24 +182,45 @@ class LabServer:
 
     async def _open(self) -> None:
         await self._serving.open(self._database)
+        if self._front is not None:
+            try:
+                await self._front.open(self._serving.address)
+            except BaseException:
+                await self._serving.close()
+                raise
         self._loop = asyncio.get_running_loop()
         self.state = LabState.RUNNING
 
     async def _shut(self) -> None:
         self.state = LabState.CLOSED
-        await self._serving.close()
+        try:
+            await self._serving.close()
+        finally:
+            if self._front is not None:
+                await self._front.close()
 
     # What it is
 
     @property
     def url(self) -> str:
-        """``http://host:port``; the port is known once it runs."""
-        return f"http://{self._address()}"
+        """``http://host:port``; the port is known once it runs. With faults on the path it is the hop's, and may be
+        ``https``."""
+        return self._hop.url if self._hop is not None else self.direct_url
 
     @property
     def ws_url(self) -> str:
-        """``ws://host:port``."""
-        return f"ws://{self._address()}"
+        """``ws://host:port``, as :attr:`url`."""
+        return self._hop.ws_url if self._hop is not None else f"ws://{self._address()}"
+
+    @property
+    def direct_url(self) -> str:
+        """The backend itself, past the hop where there is one."""
+        return f"http://{self._address()}"
+
+    @property
+    def ca_pem(self) -> str:
+        """The CA to trust where a hop speaks TLS and its certificate is not the fault; else empty."""
+        return self._hop.ca_pem if self._hop is not None else ""
 
     @property
     def bots(self) -> list[BotInfo]:
@@ -204,8 +234,8 @@ class LabServer:
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """What goes wrong."""
-        return tuple(self._backend.plan.faults)
+        """What goes wrong, on the server and on the path."""
+        return (*self._backend.plan.faults, *(self._front.faults if self._front is not None else ()))
 
     @property
     def capabilities(self) -> tuple[str, ...]:
@@ -238,6 +268,7 @@ class LabServer:
             "token": self.token,
             "faults": [str(fault) for fault in self.faults],
         }
+        line |= {"direct_url": self.direct_url} if self._front is not None else {}
         return line | ({"capabilities": list(self.capabilities)} if self.capabilities else {})
 
     def __repr__(self) -> str:
@@ -288,13 +319,26 @@ class LabServer:
 
         Raises:
             InvalidInput: a text that is no fault; the old ones stay.
-            LabError: this system, or a lab on your own loop, cannot do one of them; the old ones stay.
+            LabError: this system, this lab or a lab on your own loop cannot do one of them; the old ones stay.
         """
-        wanted = FaultPlan(faults).faults
+        wanted, on_path = split(faults)
         check_holes(wanted)
+        if on_path and self._front is None:
+            raise LabError(
+                "this lab has no hop in front of it",
+                expected="a lab that began with a fault on the path",
+                where=f"fault {str(on_path[0])!r}",
+                remedy="give the fault to LabServer(faults=…)",
+            )
         if self._loop is not None and self._thread is None:
             _check_stalls(wanted)
-        self._now(lambda: self._backend.set_faults(wanted))
+
+        def change() -> None:
+            if self._front is not None:
+                self._front.set_faults(on_path)
+            self._backend.set_faults(wanted)
+
+        self._now(change)
 
     def cut(self, how: Literal["fin", "rst", "close"] = "fin", *, code: int = 1012, reason: str = "") -> None:
         """Ends every WebSocket now: without a close frame, or with ``close`` and that code."""
@@ -357,6 +401,10 @@ class LabServer:
         return await self._there(send)
 
     # How it gets there
+
+    @property
+    def _hop(self) -> Hop | None:
+        return self._front.hop if self._front is not None else None
 
     async def _there(self, action: Callable[[], Coroutine[Any, Any, T]]) -> T:
         loop = self._running_loop()

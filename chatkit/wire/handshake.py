@@ -43,3 +43,9 @@ def split_head(data: bytes) -> tuple[Head, bytes] | None:
             raise ValueError(f"not an HTTP field: {line[:80]!r}")
         headers.append((name.strip(), value.strip()))
     return Head((first[0], first[1], first[2] if len(first) > 2 else ""), headers), data[end + 4 :]
+
+
+def join_head(head: Head) -> bytes:
+    """The head as bytes, the empty line included."""
+    lines = [" ".join(head.first), *(f"{name}: {value}" for name, value in head.headers)]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")

@@ -109,6 +109,19 @@ def test_list_faults(capsys) -> None:
     assert cli.main(["lab", "--list-faults"]) == 0
     shown = capsys.readouterr().out
     assert all(kind.signature() in shown and kind.summary in shown for kind in CATALOGUE.values())
+    assert "acts on the path" in shown
+
+
+def test_a_fault_of_the_path() -> None:
+    """The ready line names the hop, and the backend behind it."""
+    with running("--fault", "upgrade-stripped") as (_, ready):
+        assert ready["url"] != ready["direct_url"]
+        headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
+        path = f"/api/ws/chat/echo?token={ready['token']}"
+        key = {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+        assert httpx.get(f"{ready['url']}{path}", headers=headers | key, trust_env=False).status_code == 404
+        with connect(f"{str(ready['direct_url']).replace('http', 'ws')}{path}", proxy=None) as ws:
+            assert json.loads(ws.recv())["type"] == "connection_established"
 
 
 def test_list_faults_as_json(capsys) -> None:
@@ -118,4 +131,5 @@ def test_list_faults_as_json(capsys) -> None:
     assert [fault["id"] for fault in faults] == list(CATALOGUE)
     idle = next(fault for fault in faults if fault["id"] == "idle-timeout")
     assert idle["parameters"][0]["required"] is True
+    assert {fault["acts"] for fault in faults} == {"server", "path"}
     assert "protocol-ping" in idle["parameters"][1]["allowed"]

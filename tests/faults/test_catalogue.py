@@ -87,6 +87,7 @@ def test_an_entry_is_plain_json(kind) -> None:
     """``--list-faults --json`` needs nothing but json."""
     entry = json.loads(json.dumps(kind.as_json()))
     assert entry["id"] == kind.id
+    assert entry["acts"] == kind.acts
     assert entry["signature"].startswith(kind.id)
     assert [p["name"] for p in entry["parameters"]] == [p.name for p in kind.parameters]
 

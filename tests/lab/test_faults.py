@@ -18,7 +18,7 @@ import websockets
 from chatkit.errors import LabError
 from chatkit.faults import CATALOGUE
 from chatkit.lab import LabServer, Storyteller
-from chatkit.lab.hole import supported
+from chatkit.tap.hole import supported
 
 needs_holes = pytest.mark.skipif(not supported(), reason="the kernel has no socket filters")
 

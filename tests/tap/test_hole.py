@@ -12,7 +12,7 @@ import pytest
 from chatkit.errors import LabError
 from chatkit.faults import make_fault
 from chatkit.lab import LabServer
-from chatkit.lab.hole import HeldTransport, Hole, check_holes, supported
+from chatkit.tap.hole import HeldTransport, Hole, check_holes, supported
 
 HOLE = make_fault("black-hole", after=1)
 needs_holes = pytest.mark.skipif(not supported(), reason="the kernel has no socket filters")
@@ -101,6 +101,6 @@ def test_a_system_without_them_says_so_when_the_lab_is_made(monkeypatch) -> None
 
 def test_a_kernel_without_filters_says_so(monkeypatch) -> None:
     """Some sandboxes are Linux by name only."""
-    monkeypatch.setattr("chatkit.lab.hole._SO_ATTACH_FILTER", -1)
+    monkeypatch.setattr("chatkit.tap.hole._SO_ATTACH_FILTER", -1)
     with pytest.raises(LabError, match="black hole"):
         check_holes([HOLE])

@@ -8,21 +8,26 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 
 STOP_TIMEOUT = 10.0
-"""Seconds to wait for the thread to end; the lab itself needs about one at most."""
+"""Seconds to wait for the thread to end; the lab needs about one at most."""
 
 
-class LabThread:
+class LoopThread:
     """Runs ``opening``, waits to be stopped, runs ``closing``: all on one loop of one thread.
 
     A notebook's kernel keeps its own loop on the main thread; a blocked cell does not block this one.
+
+    Args:
+        name: the thread's.
     """
 
-    def __init__(self, opening: Callable[[], Awaitable[None]], closing: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, opening: Callable[[], Awaitable[None]], closing: Callable[[], Awaitable[None]], *, name: str
+    ) -> None:
         self._opening, self._closing = opening, closing
         self._opened: Future[None] = Future()
         self._stop = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = threading.Thread(target=self._run, name="chatkit-lab", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         """Returns when ``opening`` is done; raises what it raised."""

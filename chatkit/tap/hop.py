@@ -1,0 +1,368 @@
+"""A TCP relay in front of a server that is faithful to the byte, until a fault plan says otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import errno
+import socket
+import ssl
+from collections.abc import Coroutine, Iterable
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Literal, Self, cast
+from urllib.parse import urlsplit
+
+from chatkit.errors import InvalidInput
+from chatkit.faults.moments import BlackHole, Moment, Started, Wake, Woke
+from chatkit.faults.parse import Fault
+from chatkit.faults.plan import FaultPlan
+from chatkit.tap.altering import page
+from chatkit.tap.certificates import Flaw, local_certificate
+from chatkit.tap.hole import Hole, check_holes
+from chatkit.tap.pair import Pair
+from chatkit.tap.side import reset_at_close
+from chatkit.tap.thread import LoopThread
+from chatkit.tap.watch import Watch
+
+_TLS_RECORD = b"\x16"
+"""The first byte of a ClientHello (RFC 8446, section 5.1)."""
+_BACKLOG = 2048
+"""As uvicorn's: a burst of reconnects must not be the hop's own trouble."""
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_TURNS = 5
+"""Turns of the loop until an aborted transport has closed its socket."""
+
+
+class Hop:
+    """Forwards both ways: FIN stays FIN, RST stays RST, half-open stays half-open, a slow reader is waited for.
+
+    HTTP passes through untouched; what a fault plan acts on is read on the fly. Nothing starts in the constructor.
+    ``async with Hop(…)`` runs it on the caller's loop; ``with Hop(…)``, or ``start()`` and ``close()``, on a daemon
+    thread with its own loop. Leaving ends every connection that is still open by FIN.
+
+    Args:
+        listen: host and port (0 for any free one), or a bound socket that does not listen yet; the hop owns it then.
+        to: the server, ``http://host:port``. A server that does not answer becomes an RST to the client.
+        faults: those of the catalogue that act on the path; texts or :class:`Fault` values.
+        seed: decides everything random but packet loss, which the kernel draws.
+        tls: a server's context to speak TLS with, or True for a certificate of a local CA made on demand
+            (:attr:`ca_pem`); the faults ``tls-failure`` and ``scheme-mismatch`` choose it by themselves.
+
+    Raises:
+        InvalidInput: a fault that is none or does not act on the path, or a URL that is not ``http://host:port``.
+        LabError: this system cannot do one of the faults.
+        MissingDependency: a certificate is to be made and ``cryptography`` is not installed.
+    """
+
+    def __init__(
+        self,
+        listen: tuple[str, int] | socket.socket = ("127.0.0.1", 0),
+        *,
+        to: str,
+        faults: Iterable[str | Fault] = (),
+        seed: int = 0,
+        tls: ssl.SSLContext | Literal[True] | None = None,
+    ) -> None:
+        self._to = _target(to)
+        self._plan = path_plan(faults, seed)
+        self._listen = listen
+        self._flaw, self._named_secure = _secrecy(self._plan.faults, tls is not None)
+        self._context = tls if isinstance(tls, ssl.SSLContext) else None
+        self._secure = tls is not None or self._flaw is not None
+        self.ca_pem = ""
+        """The certificate of the CA that a client must trust, when the hop made one and that is no fault."""
+        self.open = 0
+        """WebSockets that are open through the hop."""
+        self.accepted = 0
+        """TCP connections so far."""
+        self.watch = Watch()
+        self._pairs: dict[int, Pair] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._listener: socket.socket | None = None
+        self._name = ("", 0)
+        self._hole: Hole | None = None
+        self._timers: list[asyncio.TimerHandle] = []
+        self._state = self._plan.begin(0)
+        self._thread: LoopThread | None = None
+
+    # Life
+
+    async def __aenter__(self) -> Self:
+        await self.open_here()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.shut_here()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def start(self) -> Self:
+        """Runs the hop on a thread of its own and returns when it listens; again is fine."""
+        if self._thread is None:
+            self._thread = LoopThread(self.open_here, self.shut_here, name="chatkit-hop")
+            self._thread.start()
+            atexit.register(self.close)
+        return self
+
+    def close(self) -> None:
+        """Stops a hop that :meth:`start` started; twice is fine."""
+        if self._thread is not None:
+            self._thread.stop()
+            self._thread = None
+            atexit.unregister(self.close)
+
+    async def open_here(self) -> None:
+        """Listens, on the running loop, which :meth:`shut_here` must be called on.
+
+        Raises:
+            InvalidInput: the address cannot be listened on.
+        """
+        if self._secure and self._context is None:
+            certificate = local_certificate(self._flaw or "none")
+            self._context, self.ca_pem = certificate.context, certificate.ca_pem
+        self._listener = _listening(self._listen)
+        self._name = self._listener.getsockname()[:2]
+        self.watch.open()
+        self._begin(self._accept(self._listener), "accept")
+        self._tell(Started())
+
+    async def shut_here(self) -> None:
+        """Refuses new connections, ends the old ones by FIN; twice is fine."""
+        for timer in self._timers:
+            timer.cancel()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        self._heal_port()
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        for pair in list(self._pairs.values()):
+            pair.heal()
+            pair.end("fin")
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        for pair in list(self._pairs.values()):
+            pair.abandon()
+        await asyncio.sleep(0)
+        self._pairs.clear()
+        self.watch.close()
+
+    # What it is
+
+    @property
+    def address(self) -> str:
+        """``host:port``; the port is known once it runs."""
+        host, port = self._name
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    @property
+    def url(self) -> str:
+        """``http://host:port``, or ``https://`` where the hop speaks TLS or a fault says so."""
+        return f"http{'s' if self._named_secure else ''}://{self.address}"
+
+    @property
+    def ws_url(self) -> str:
+        """The same with ``ws`` or ``wss``."""
+        return f"ws{'s' if self._named_secure else ''}://{self.address}"
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """What goes wrong."""
+        return tuple(self._plan.faults)
+
+    def set_faults(self, faults: Iterable[str | Fault]) -> None:
+        """Another set of faults, for connections opened from now on; call it on the hop's loop.
+
+        Raises:
+            InvalidInput: a fault that is none, does not act on the path, or would change what the port speaks.
+            LabError: this system cannot do one of them.
+        """
+        plan = path_plan(faults, self._plan.seed)
+        if _of_the_port(plan.faults) != _of_the_port(self._plan.faults):
+            raise InvalidInput(
+                "what a port speaks cannot change while it listens",
+                expected="the same tls-failure and scheme-mismatch as before",
+                where="faults",
+                remedy="make a new one",
+            )
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+        self.heal()
+        self._plan, self._state = plan, plan.begin(0)
+        self._tell(Started())
+
+    def heal(self) -> None:
+        """Ends every silence that a fault made; twice is fine."""
+        self._heal_port()
+        for pair in list(self._pairs.values()):
+            pair.heal()
+
+    def forget(self, pair: Pair) -> None:
+        """Both connections of a pair are no more."""
+        self._pairs.pop(id(pair), None)
+
+    # How
+
+    def _tell(self, moment: Moment) -> None:
+        loop = asyncio.get_running_loop()
+        self._state, actions = self._plan.decide(self._state, moment, loop.time())
+        for action in actions:
+            if isinstance(action, Wake):
+                self._timers.append(loop.call_later(action.after, self._tell, Woke(key=action.key)))
+            elif isinstance(action, BlackHole):
+                self._mute(action.seconds)
+
+    def _mute(self, seconds: float) -> None:
+        """Nobody reaches the port any more, and every connection through it is dead."""
+        if self._listener is None or self._hole is not None:
+            return
+        self._hole = Hole(self._listener)
+        for pair in list(self._pairs.values()):
+            pair.mute(seconds)
+        if seconds > 0:
+            self._timers.append(asyncio.get_running_loop().call_later(seconds, self._heal_port))
+
+    def _heal_port(self) -> None:
+        if self._hole is not None:
+            self._hole.close()
+            self._hole = None
+
+    def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        # Tasks of this owner: shut_here() cancels them and waits for them.
+        task = asyncio.get_running_loop().create_task(work, name=f"chatkit hop {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                sock, _ = await loop.sock_accept(listener)
+            except OSError as error:
+                if error.errno in _NO_ROOM:
+                    await asyncio.sleep(0.1)
+                continue
+            self.accepted += 1
+            self._begin(self._link(sock, self.accepted), "link")
+
+    async def _link(self, sock: socket.socket, ordinal: int) -> None:
+        loop = asyncio.get_running_loop()
+        pair = Pair(self, ordinal, self._plan)
+        self._pairs[id(pair)] = pair
+        try:
+            if self._context is not None and not await _says_tls(sock):
+                return
+            await loop.create_connection(lambda: pair.server, *self._to)
+            await loop.connect_accepted_socket(lambda: pair.client, sock, ssl=self._context)
+            pair.link()
+        except OSError:
+            # The server refuses, or the client went away or did not like the certificate.
+            pair.end("rst")
+        finally:
+            if pair.client.transport is None:
+                _refuse(sock)
+                pair.abandon()
+
+
+def path_plan(faults: Iterable[str | Fault], seed: int) -> FaultPlan:
+    """A plan of faults that all act on the path.
+
+    Raises:
+        InvalidInput: one does not, or is none.
+        LabError: this system cannot do one of them.
+    """
+    plan = FaultPlan(faults, seed)
+    other = next((fault for fault in plan.faults if fault.kind.acts != "path"), None)
+    if other is not None:
+        raise InvalidInput(
+            f"{other.id} does not act on the path",
+            expected="faults that a hop can do: chatkit lab --list-faults",
+            got=str(other),
+            where="faults",
+            remedy="give it to the lab behind the hop",
+        )
+    check_holes(plan.faults)
+    return plan
+
+
+def _secrecy(faults: Iterable[Fault], tls: bool) -> tuple[Flaw | None, bool]:
+    """What is wrong with a certificate to make (``none`` for nothing; None for no TLS), and whether URLs say TLS."""
+    flaw: Flaw | None = "none" if tls else None
+    secure = tls
+    for fault in faults:
+        if fault.id == "tls-failure":
+            flaw, secure = cast("Flaw", fault.word("reason")), True
+        elif fault.id == "scheme-mismatch" and fault.word("expects") == "https":
+            flaw, secure = flaw or "none", False
+        elif fault.id == "scheme-mismatch":
+            flaw, secure = None, True
+    return flaw, secure
+
+
+def _of_the_port(faults: Iterable[Fault]) -> list[Fault]:
+    return [fault for fault in faults if fault.id in ("tls-failure", "scheme-mismatch")]
+
+
+def _target(url: str) -> tuple[str, int]:
+    split = urlsplit(url)
+    with suppress(ValueError):
+        if split.scheme == "http" and split.hostname and split.path in ("", "/"):
+            return split.hostname, split.port or 80
+    raise InvalidInput("a hop cannot forward there", expected="http://host:port", got=url, where="to")
+
+
+def _listening(listen: tuple[str, int] | socket.socket) -> socket.socket:
+    if isinstance(listen, socket.socket):
+        listen.listen(_BACKLOG)
+        listen.setblocking(False)
+        return listen
+    host, port = listen
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        sock = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise InvalidInput(
+            "the hop cannot listen there", got=f"{host}:{port}: {error.strerror}", where="listen", remedy="port 0"
+        ) from error
+    sock.setblocking(False)
+    return sock
+
+
+def _refuse(sock: socket.socket) -> None:
+    with suppress(OSError):
+        reset_at_close(sock)
+    sock.close()
+
+
+def _settle(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)
+
+
+async def _says_tls(sock: socket.socket) -> bool:
+    """Whether the client begins as TLS does; one that speaks HTTP is told so, as nginx does."""
+    sock.setblocking(False)
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(sock, _settle, ready)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(sock)
+    if sock.recv(1, socket.MSG_PEEK) == _TLS_RECORD:
+        return True
+    await loop.sock_recv(sock, 65_536)
+    await loop.sock_sendall(sock, page(400, detail="The plain HTTP request was sent to HTTPS port"))
+    sock.shutdown(socket.SHUT_WR)
+    return False
