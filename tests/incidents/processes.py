@@ -148,6 +148,14 @@ class Program:
         await asyncio.sleep(gap)
         await self.start()
 
+    async def pause(self, seconds: float) -> None:
+        """Takes the processor away from it for so long (SIGSTOP)."""
+        self.send(signal.SIGSTOP)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self.send(signal.SIGCONT)
+
     def said(self, most: int = 2000) -> str:
         """The end of its log."""
         return self._log.read_text("utf-8", "replace")[-most:] if self._log.exists() else ""

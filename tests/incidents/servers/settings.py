@@ -32,7 +32,9 @@ def options() -> dict[str, float]:
 def caller(token: str) -> Caller | None:
     """Who shows this token; ``None`` for a bad or an expired one."""
     try:
-        claims: dict[str, Any] = jwt.decode(token, os.environ[SECRET], algorithms=["HS256"], options={"verify_exp": False})
+        claims: dict[str, Any] = jwt.decode(
+            token, os.environ[SECRET], algorithms=["HS256"], options={"verify_exp": False}
+        )
         found = Caller(user=str(claims["sub"]), exp=float(claims["exp"]))
     except (jwt.PyJWTError, KeyError, ValueError, UnicodeError):
         return None
