@@ -58,7 +58,7 @@ async def lives(visitor: Visitor) -> None:
 
 
 async def healthy(site: Site, incident: Incident) -> None:
-    """All of the contract that a diagnosis uses, and a connection that outlives it."""
+    """All of the contract that a diagnosis uses, and a connection that lives on, also while it is silent."""
     async with visit(site) as visitor, api(site) as http:
         assert await visitor.hears("connection_established")
         await lives(visitor)
@@ -310,6 +310,22 @@ async def raises(site: Site, incident: Incident) -> None:
         await lives(other)
 
 
+async def one_worker_dies(site: Site, incident: Incident) -> None:
+    """Connections of one worker end without a close frame, others live, and a new one is let in."""
+    async with AsyncExitStack() as stack:
+        visitors = [await stack.enter_async_context(visit(site)) for _ in range(12)]
+        async with asyncio.timeout(PATIENCE):
+            while not any(visitor.gone for visitor in visitors):
+                await asyncio.sleep(0.1)
+        await asyncio.sleep(SOON)
+        gone = [visitor for visitor in visitors if visitor.gone]
+        assert 0 < len(gone) < len(visitors)
+        assert {(await visitor.ending()).close_code for visitor in gone} == {1006}
+        for visitor in visitors:
+            if not visitor.gone:
+                await lives(visitor)
+
+
 async def no_greeting(site: Site, incident: Incident) -> None:
     """The upgrade works, then nothing."""
     async with visit(site) as visitor:
@@ -351,6 +367,7 @@ CHECKS: dict[str, Check] = {
     "lost-reply": copies,
     "multi-worker-split": split,
     "server-blocked-loop": mute,
+    "worker-timeout": one_worker_dies,
     "server-error": raises,
     "no-established-message": no_greeting,
     "health-lies": health_lies,

@@ -53,7 +53,9 @@ class Among:
 
     def fits(self, found: object) -> bool:
         """Whether it is one of them."""
-        return set(found) <= self.values if isinstance(found, list) and found else found in self.values
+        listed = found if isinstance(found, list) else [found]
+        # Compared, not looked up: what a script prints may be anything, also what has no hash.
+        return bool(listed) and all(any(one == value for value in self.values) for one in listed)
 
 
 Expected = Near | Between | Among

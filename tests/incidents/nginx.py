@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tests.incidents import certificates
 from tests.incidents.incident import Site
 from tests.incidents.processes import Program, find_program, folder, free_port, meanwhile, running
-from tests.incidents.stacks import BOT, lab_process
+from tests.incidents.stacks import BOT, lab_process, uvicorn_server
 
 UPGRADE = """
       proxy_http_version 1.1;
@@ -73,6 +73,8 @@ class Nginx:
     """Seconds between two reloads; the old worker cuts its sockets 200 ms after each."""
     faults: tuple[str, ...] = ()
     """Of the lab behind."""
+    pinging: bool = False
+    """Whether not the lab but a uvicorn that pings every 2 s is behind."""
 
 
 def with_upgrade(extra: str) -> str:
@@ -81,10 +83,20 @@ def with_upgrade(extra: str) -> str:
 
 
 @asynccontextmanager
+async def _backend(setup: Nginx) -> AsyncIterator[tuple[Program, str]]:
+    if setup.pinging:
+        async with uvicorn_server("--ws-ping-interval", "2") as server:
+            yield server.program, server.token()
+    else:
+        async with lab_process(*setup.faults) as found:
+            yield found
+
+
+@asynccontextmanager
 async def nginx(setup: Nginx) -> AsyncIterator[Site]:
     """The site: nginx in front, the lab behind."""
     binary = find_program("nginx")
-    async with lab_process(*setup.faults) as (behind, token), folder() as place:
+    async with _backend(setup) as (behind, token), folder() as place:
         port = free_port()
         configuration, pair = place / "nginx.conf", None
         tls = server = ""

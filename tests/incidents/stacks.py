@@ -83,7 +83,7 @@ async def uvicorn_server(*flags: str, **options: float) -> AsyncIterator[Server]
     app = "tests.incidents.servers.fastapi_app:app"
     command = python("-m", "uvicorn", app, "--port", str(port), "--log-level", "warning", "--no-access-log", *flags)
     async with folder() as place:
-        server = Server(command, port, place, told(options))
+        server = Server(command, port, place, told(options), INCIDENT_MARK=str(place / "mark"))
         async with running(server.program):
             yield server
 

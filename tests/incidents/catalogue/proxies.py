@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from tests.incidents.certificates import Kind
 from tests.incidents.haproxy import Haproxy, haproxy
@@ -26,7 +27,7 @@ def nginx_incidents(seed: int) -> Iterator[Incident]:
 
     chance = drawn("nginx", seed)
     idle = round(chance.uniform(3, 6), 1)
-    setup = Nginx(socket=with_upgrade(f"proxy_read_timeout {idle * 1000:.0f}ms;"))
+    setup = setup_of(idle)
     yield one("read-timeout", "idle-timeout", setup, expected=_timer(idle), minimum_s=idle)
     yield one("read-timeout-also", "idle-timeout", setup, expected=_timer(idle), minimum_s=idle, also=True)
     yield one(
@@ -69,15 +70,31 @@ def nginx_incidents(seed: int) -> Iterator[Incident]:
     yield one("plain-to-tls", "scheme-mismatch", Nginx(certificate="good", scheme="http"), ("client",))
     yield one("tls-to-plain", "scheme-mismatch", Nginx(scheme="https"), ("client",))
     own = with_upgrade('proxy_read_timeout 1h; if ($http_origin != "http://$http_host") { return 403; }')
-    yield one("own-origin-only", "origin-rejected", Nginx(socket=own), ("proxy", "client", "server"))
+    yield one("own-origin-only", "origin-rejected", Nginx(socket=own), ("client", "server"))
     wrong = (
         'proxy_hide_header Sec-WebSocket-Accept; add_header Sec-WebSocket-Accept "AAAAAAAAAAAAAAAAAAAAAAAAAAA=" always;'
     )
     yield one("wrong-accept", "handshake-invalid", Nginx(socket=with_upgrade(wrong)), ("proxy", "server"))
-    yield one("health-503", "health-lies", Nginx(server="location = /health { return 503; }"), ("proxy", "server"))
+    # The fault is behind: the way past the proxy shows it as well.
+    behind = Nginx(faults=(f"idle-timeout:timeout={idle}",))
+    yield one(
+        "backend-idle-also",
+        "idle-timeout",
+        behind,
+        ("server",),
+        expected={"timeout_s": Near(idle)},
+        minimum_s=idle,
+        also=True,
+    )
+    early = Nginx(faults=(f"early-ping-abort:window={idle / 2:.1f}",))
+    window: dict[str, Expected] = {"window_s": Near(round(idle / 2, 1)), "ping": among("both")}
+    yield one("backend-early-ping", "early-ping-abort", early, ("server",), expected=window, minimum_s=idle / 2)
+    yield one("health-503", "health-lies", Nginx(server="location = /health { return 503; }"), ("server",))
     yield one("healthy", NONE, Nginx())
     yield one("healthy-also", NONE, Nginx(), also=True)
     yield one("healthy-tls", NONE, Nginx(certificate="good"))
+    # The server's own pings keep every connection from being idle for so long.
+    yield one("healthy-short-timeout-but-pinged", NONE, replace(setup_of(idle), pinging=True))
     foreign = with_upgrade('proxy_read_timeout 1h; if ($http_origin !~ "^(|http://127.0.0.1.*)$") { return 403; }')
     yield one("healthy-foreign-origin-refused", NONE, Nginx(socket=foreign))
 
@@ -114,7 +131,7 @@ def haproxy_incidents(seed: int) -> Iterator[Incident]:
     every = round(chance.uniform(6, 9), 1)
     yield one("reload", "server-restart", Haproxy(reload_every=every), minimum_s=every)
     own = "http-request deny deny_status 403 if { path_beg /api/ws/ } !{ hdr_beg(origin) http://127.0.0.1 }"
-    yield one("own-origin-only", "origin-rejected", Haproxy(front=own), ("proxy", "client", "server"))
+    yield one("own-origin-only", "origin-rejected", Haproxy(front=own), ("client", "server"))
     yield one("scheme-redirect", "redirected", Haproxy(front="http-request redirect scheme https"))
     plain = "http-request del-header Upgrade\n  http-request del-header Connection"
     yield one("no-upgrade-header", "upgrade-stripped", Haproxy(front=plain))
@@ -123,6 +140,11 @@ def haproxy_incidents(seed: int) -> Iterator[Incident]:
     yield one("healthy-short-requests", NONE, Haproxy(client="3s", server="3s"))
     refused = "http-request deny deny_status 403 if { hdr(origin) -m found } !{ hdr_beg(origin) http://127.0.0.1 }"
     yield one("healthy-foreign-origin-refused", NONE, Haproxy(front=refused))
+
+
+def setup_of(idle: float) -> Nginx:
+    """The classic: no time-out was set for the upgraded connection, or a short one."""
+    return Nginx(socket=with_upgrade(f"proxy_read_timeout {idle * 1000:.0f}ms;"))
 
 
 def _timer(seconds: float) -> dict[str, Expected]:

@@ -82,6 +82,11 @@ def uvicorn_incidents(seed: int) -> Iterator[Incident]:
     yield one(
         "blocked", "server-blocked-loop", told={"block": 3, "every": 4}, minimum_s=7, expected={"mute_s": Near(3)}
     )
+    patience, lost = chance.randint(2, 3), round(chance.uniform(4, 6), 1)
+    yield one(
+        "worker-lost", "worker-timeout", "--workers", "3", "--timeout-worker-healthcheck", str(patience),
+        told={"backtrack": lost}, minimum_s=lost + patience,
+    )  # fmt: skip
     yield one("typing-raises", "server-error", told={"typing": 1})
     yield one("no-greeting", "no-established-message", told={"stuck": 1})
     first, period, gap = (round(chance.uniform(*pair), 1) for pair in ((5, 7), (6, 8), (1, 2)))

@@ -4,18 +4,23 @@ Options (seconds or counts): ``early_ping`` set-up takes that long and a ping be
 after that long without a message; ``age`` at that age; ``expire`` at the token's ``exp``; ``replace`` the former
 socket of a user and bot; ``limit`` sockets at most; ``copies`` of each reply on the socket; ``slow`` the first reply
 takes longer, ``jitter`` each by up to so much; ``block`` the loop for so long ``every`` so often; ``typing`` the
-handler of that message raises; ``stuck`` the greeting never comes.
+handler of that message raises; ``stuck`` the greeting never comes; ``backtrack`` after that long one worker gets lost in a regular
+expression, which holds the interpreter, so that its supervisor kills it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import random
+import re
 import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, HTTPException, WebSocket
@@ -42,9 +47,10 @@ class Question(BaseModel):
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Blocks the loop now and then, if told so."""
     async with asyncio.TaskGroup() as group:
-        task = group.create_task(block())
+        tasks = [group.create_task(block()), group.create_task(backtrack())]
         yield
-        task.cancel()
+        for task in tasks:
+            task.cancel()
 
 
 async def block() -> None:
@@ -52,6 +58,17 @@ async def block() -> None:
     while "block" in OPTIONS:
         await asyncio.sleep(OPTIONS["every"])
         time.sleep(OPTIONS["block"])
+
+
+async def backtrack() -> None:
+    """The first worker of a supervisor that comes here; those that replace it find the mark of its parent."""
+    if "backtrack" not in OPTIONS:
+        return
+    await asyncio.sleep(OPTIONS["backtrack"])
+    with contextlib.suppress(FileExistsError):
+        Path(os.environ["INCIDENT_MARK"]).touch(exist_ok=False)
+        # Exponential in the length: minutes.
+        re.match(r"(a+)+$", "a" * 40 + "!")
 
 
 app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
