@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 import secrets
@@ -14,6 +15,7 @@ from pathlib import Path
 from chatkit.lab.tokens import Mint
 from tests.incidents.incident import Site
 from tests.incidents.processes import (
+    PATIENCE,
     MissingProgram,
     Program,
     find_program,
@@ -81,11 +83,20 @@ async def uvicorn_server(*flags: str, **options: float) -> AsyncIterator[Server]
     """FastAPI on uvicorn; ``flags`` are uvicorn's own."""
     port = free_port()
     app = "tests.incidents.servers.fastapi_app:app"
+    workers = int(flags[flags.index("--workers") + 1]) if "--workers" in flags else 1
     command = python("-m", "uvicorn", app, "--port", str(port), "--log-level", "warning", "--no-access-log", *flags)
     async with folder() as place:
-        server = Server(command, port, place, told(options), INCIDENT_MARK=str(place / "mark"))
+        server = Server(command, port, place, told(options), INCIDENT_FOLDER=str(place))
         async with running(server.program):
+            await _workers_are_up(place, workers)
             yield server
+
+
+async def _workers_are_up(place: Path, count: int) -> None:
+    """The port is bound before any worker serves it: the first would get all connections."""
+    async with asyncio.timeout(PATIENCE):
+        while len(list(place.glob("up-*"))) < count:
+            await asyncio.sleep(0.05)
 
 
 @asynccontextmanager

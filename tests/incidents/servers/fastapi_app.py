@@ -45,7 +45,8 @@ class Question(BaseModel):
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Blocks the loop now and then, if told so."""
+    """Tells that this worker serves, and blocks now and then, if told so."""
+    Path(os.environ["INCIDENT_FOLDER"], f"up-{os.getpid()}").touch()
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(block()), group.create_task(backtrack())]
         yield
@@ -66,7 +67,7 @@ async def backtrack() -> None:
         return
     await asyncio.sleep(OPTIONS["backtrack"])
     with contextlib.suppress(FileExistsError):
-        Path(os.environ["INCIDENT_MARK"]).touch(exist_ok=False)
+        Path(os.environ["INCIDENT_FOLDER"], "mark").touch(exist_ok=False)
         # Exponential in the length: minutes.
         re.match(r"(a+)+$", "a" * 40 + "!")
 
