@@ -24,6 +24,9 @@ class Near:
 
     value: float
 
+    def __str__(self) -> str:
+        return f"{self.value:g}"
+
     def fits(self, found: object) -> bool:
         """A number near enough, or an interval that holds it and is itself not too wide."""
         room = max(RELATIVE * abs(self.value), ABSOLUTE_S)
@@ -38,6 +41,9 @@ class Between:
     low: float
     high: float
 
+    def __str__(self) -> str:
+        return f"{self.low:g} to {self.high:g}"
+
     def fits(self, found: object) -> bool:
         """A number inside it, or an interval inside it; the ends have the room that a number has."""
         room = max(RELATIVE * self.high, ABSOLUTE_S)
@@ -49,7 +55,10 @@ class Between:
 class Among:
     """One of several words or numbers, for what a client cannot tell apart; a list found must hold only these."""
 
-    values: frozenset[object]
+    values: tuple[object, ...]
+
+    def __str__(self) -> str:
+        return " or ".join(map(str, self.values))
 
     def fits(self, found: object) -> bool:
         """Whether it is one of them."""
@@ -63,7 +72,7 @@ Expected = Near | Between | Among
 
 def among(*values: object) -> Among:
     """One of these."""
-    return Among(frozenset(values))
+    return Among(values)
 
 
 def _interval(found: object) -> tuple[float, float]:

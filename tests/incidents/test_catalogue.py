@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from chatkit.diagnosis.taxonomy import causes
+from chatkit.faults.catalogue import CATALOGUE
 from chatkit.faults.plan import FaultPlan
 from tests.incidents.catalogue import STACKS, incidents, labs, seeds
 from tests.incidents.checks import CHECKS
@@ -58,7 +59,7 @@ def test_the_lab_knows_its_faults(seed: int) -> None:
     """Every text is one of ``chatkit lab --list-faults``, and means the cause of its label."""
     for case in labs.cases(drawn("lab", seed)):
         (fault,) = FaultPlan([case.fault]).faults
-        assert fault.id == case.fault.partition(":")[0]
+        assert CATALOGUE[fault.id].cause == case.label
 
 
 def test_healthy_runs_are_a_good_part() -> None:
