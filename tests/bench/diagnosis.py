@@ -1,4 +1,7 @@
-"""How often the engine is right, and what its confidences are worth: the labelled set, case by case.
+"""How often a diagnosis is right, and what its confidences are worth: from evidence, then live.
+
+The first section is the labelled set, case by case; the second is DisconnectBench (``tests.bench.disconnect``), which
+points ``chatkit diagnose`` at incidents. Options that are not of this file are the bench's.
 
 Right is a first cause that is the label. Wrong is another one, or a cause where nothing is wrong. Abstained is a
 verdict without a cause where there is one: it helps nobody, and misleads nobody. Calibration is over the verdicts
@@ -7,14 +10,15 @@ verdict without a cause where there is one: it helps nobody, and misleads nobody
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import sys
 import time
+from collections.abc import Sequence
 
+from tests.bench.disconnect.__main__ import main as live_bench
+from tests.bench.disconnect.score import brier, calibration
 from tests.diagnosis.labelled import Labelled, files, first, live, told
 from tests.diagnosis.stories import NO_FAULT, OPEN
-
-STEPS = (0.99, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
 
 
 def judge(label: str, said: str) -> str:
@@ -24,23 +28,24 @@ def judge(label: str, said: str) -> str:
     return "abstained" if said == OPEN or (said == NO_FAULT and label == OPEN) else "wrong"
 
 
-def calibration(found: list[tuple[float, bool]]) -> list[str]:
-    """A line for each step of confidence: verdicts, how many are right, and what was promised."""
-    lines = []
-    for low, high in zip(STEPS, (1.01, *STEPS), strict=False):
-        mine = [(confidence, right) for confidence, right in found if low <= confidence < high]
-        if mine:
-            right = sum(right for _, right in mine)
-            promised = sum(confidence for confidence, _ in mine) / len(mine)
-            lines.append(f"  {low:.2f} and more: {right:3d} of {len(mine):3d} right, {promised:.2f} promised")
-    return lines
+def main(words: Sequence[str] | None = None) -> None:
+    """Both sections, or one."""
+    parser = argparse.ArgumentParser(description="How often a diagnosis is right.", add_help=False)
+    parser.add_argument("--no-lab", action="store_true", help="leave out the recordings of the lab")
+    parser.add_argument("--no-live", action="store_true", help="only from evidence")
+    parser.add_argument("--only-live", action="store_true", help="only DisconnectBench")
+    args, rest = parser.parse_known_args(words)
+    if not args.only_live:
+        from_evidence(lab=not args.no_lab)
+    if not args.no_live:
+        live_bench(rest)
 
 
-def main() -> None:
-    """Records, diagnoses, prints; ``--no-lab`` leaves the recordings out."""
+def from_evidence(*, lab: bool) -> None:
+    """Records (if ``lab``), diagnoses, prints."""
     began = time.monotonic()
     found: list[Labelled] = [*told(), *files()]
-    if "--no-lab" not in sys.argv:
+    if lab:
         found += asyncio.run(live())
     print(f"{len(found)} labelled traces, ready after {time.monotonic() - began:.0f} s\n")
     print(f"{'label':<24}{'source':<7}{'verdict':<13}{'first cause':<24}{'confidence':<11}{'':<10}what")
@@ -63,8 +68,7 @@ def main() -> None:
         )
     print("\n\nverdicts with a cause:")
     print("\n".join(calibration(verdicts)))
-    brier = sum((confidence - right) ** 2 for confidence, right in verdicts) / max(1, len(verdicts))
-    print(f"  Brier score {brier:.3f}")
+    print(f"  Brier score {brier(verdicts):.3f}\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""DisconnectBench: ``chatkit diagnose`` against incidents whose cause is known."""

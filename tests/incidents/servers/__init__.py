@@ -1,0 +1,1 @@
+"""One small implementation of the backend contract for each library, run as a process of its own."""
