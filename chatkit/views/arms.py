@@ -9,7 +9,7 @@ from typing import NamedTuple
 from chatkit.experiments.progress import ArmLine, Progress
 from chatkit.views.wording import say
 
-MOST_ARMS = 16
+MOST_ARMS = 20
 """Lifelines drawn; of more, those that live and the latest of the others."""
 SPACING = 0.006
 """Of the axis: acts that are closer together are drawn as one."""

@@ -111,24 +111,34 @@ def _arms(progress: Progress) -> str:
     rows = "".join(_arm(arm, end) for arm in shown)
     more = f"<p class='ckv-dim'>{count(rest, 'earlier arm')} not drawn</p>" if rest else ""
     head = "<thead><tr><th>arm</th><th>seconds since the start</th><th>lived</th></tr></thead>"
-    axis = f"<tfoot><tr><td></td><td>{_axis(end)}</td><td></td></tr></tfoot>"
-    legend = (
-        "<p class='ckv-dim cki-legend'>"
-        f"{_sample('act')} it did something {_sample('alive')} lives {_sample('bad')} ended, not by us "
-        f"{_sample('closed')} closed by us</p>"
+    foot = f"<tfoot><tr><td></td><td>{axis(end)}</td><td></td></tr></tfoot>"
+    table = f"<table class='cki-arms'>{head}<tbody>{rows}</tbody>{foot}</table>"
+    return f"<h3>Arms</h3>{table}{more}{legend(live=True)}"
+
+
+def legend(*, live: bool) -> str:
+    """What the marks of lifelines mean."""
+    lives = f"{_sample('alive')} lives " if live else ""
+    return (
+        f"<p class='ckv-dim cki-legend'>{_sample('act')} it did something {lives}"
+        f"{_sample('bad')} ended, not by us {_sample('closed')} closed by us</p>"
     )
-    return f"<h3>Arms</h3><table class='cki-arms'>{head}<tbody>{rows}</tbody>{axis}</table>{more}{legend}"
 
 
 def _arm(arm: ArmLine, end: float) -> str:
     told = lifelines.fate(arm)
-    name = f"<code>{_e(say(arm.id, 40))}</code><span class='cki-what'>{_e(say(arm.what, 90))}</span>"
     words = f"<td class='cki-{told.tone}'>{_e(told.words)}</td>"
-    return f"<tr><td>{name}</td><td>{_lifeline(arm, end)}</td>{words}</tr>"
+    return f"<tr><td>{named(arm.id, arm.what)}</td><td>{lifeline(arm, end)}</td>{words}</tr>"
 
 
-def _lifeline(arm: ArmLine, end: float) -> str:
-    """Lines in a drawing that is stretched, marks in one that is not."""
+def named(id: str, what: str) -> str:
+    """An arm's name above what it does; what is cut off shows when it is pointed at."""
+    told = _e(say(what, 120))
+    return f"<code>{_e(say(id, 40))}</code><span class='cki-what' title=\"{told}\">{told}</span>"
+
+
+def lifeline(arm: ArmLine, end: float) -> str:
+    """One arm on the axis, as a drawing as wide as its place: lines are stretched, marks are not."""
     grid = "".join(f"M{_x(at / end)} 0V20" for at in _ticks(end))
     drawn = f'<path class="cki-grid" d="{grid}"/>'
     place = lifelines.life(arm, end)
@@ -163,7 +173,8 @@ def _sample(name: str) -> str:
     return f'<svg class="cki-sample" aria-hidden="true"><svg class="cki-mark" x="6" y="7">{_MARKS[name]}</svg></svg>'
 
 
-def _axis(end: float) -> str:
+def axis(end: float) -> str:
+    """The numbers below the lifelines, seconds."""
     at = [(at, at / end) for at in _ticks(end)]
     words = "".join(
         f'<text x="{share * 100:.2f}%" y="12" text-anchor="{_anchor(share)}">{moment:g}</text>' for moment, share in at
@@ -190,6 +201,12 @@ def _x(share: float) -> str:
 
 
 def _probes(probes: Sequence[ProbeLine]) -> str:
+    items = probe_items(probes)
+    return f"<h3>Probes</h3>{items}" if items else ""
+
+
+def probe_items(probes: Sequence[ProbeLine]) -> str:
+    """Probes as a list; nothing where there is none."""
     items = [
         f"<li data-status='{_status(one)}'><span class='cki-sign' role='img' aria-label='{_status(one)}'>"
         f"{MARKS[_status(one)]}</span><span><code>{_e(say(one.id, 40))}</code> {_e(say(one.summary, 160))}</span></li>"
@@ -197,7 +214,7 @@ def _probes(probes: Sequence[ProbeLine]) -> str:
     ]
     rest = len(probes) - MOST_PROBES
     items += [f"<li><span></span><span>and {count(rest, 'more probe')}</span></li>"] if rest > 0 else []
-    return f"<h3>Probes</h3><ul class='cki-probes'>{''.join(items)}</ul>" if items else ""
+    return f"<ul class='cki-probes'>{''.join(items)}</ul>" if items else ""
 
 
 def _status(probe: ProbeLine) -> str:

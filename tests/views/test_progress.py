@@ -94,7 +94,7 @@ def test_the_rest_is_counted() -> None:
     many = Progress(stage="x", elapsed=1.0, budget=90.0, bars=BARS * 3, arms=(arm,) * 30, probes=RUNNING.probes * 10)
     words = plain(progress.html(many))
     assert "and 9 less likely" in words
-    assert "14 earlier arms not drawn" in words
+    assert "10 earlier arms not drawn" in words
     assert "and 30 more probes" in words
 
 
