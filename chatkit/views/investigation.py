@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from chatkit.diagnosis.survival import Curve
+    from chatkit.experiments.proof import Group, Proof
     from chatkit.experiments.result import ArmResult, Investigation
     from chatkit.trace import Trace
 
@@ -77,7 +78,7 @@ def ticket_text(investigation: Investigation) -> str:
     return ticket.ticket(investigation.diagnosis, investigation.trace, lines)
 
 
-def _ticket_proof(proof: Any) -> list[str]:
+def _ticket_proof(proof: Proof | None) -> list[str]:
     return ["", "## Was the cure tried?", "", ticket.mark(_conclusion(proof))] if proof is not None else []
 
 
@@ -139,7 +140,7 @@ def _fate(arm: ArmResult) -> str:
     return _outcome(arm) + (f": {ending}" if ending and arm.outcome == "ended" else "")
 
 
-def _conclusion(proof: Any) -> str:
+def _conclusion(proof: Proof) -> str:
     needed = say(proof.needed) if proof.needed else ""
     return say(proof.sentence) + (f"; needed: {needed}" if needed else "")
 
@@ -155,7 +156,7 @@ def _kicker(investigation: Investigation) -> str:
     return f"<p class='ckv-kicker'><b>Experiments</b> {_e(_when(investigation))}</p>"
 
 
-def _proof(proof: Any) -> str:
+def _proof(proof: Proof | None) -> str:
     """Both survival curves, and who lived how long."""
     if proof is None:
         return ""
@@ -203,7 +204,7 @@ def _key(kind: str) -> str:
     )
 
 
-def _half(group: Any) -> str:
+def _half(group: Group) -> str:
     return "not reached" if group.median_s is None else f"{group.median_s:.1f} s"
 
 

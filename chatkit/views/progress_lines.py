@@ -136,7 +136,8 @@ def fit(text: str, columns: int) -> str:
     """Text in exactly so many columns; wide characters take two, marks that combine none."""
     if columns <= 0:
         return ""
-    used, kept = 0, []
+    used = 0
+    kept: list[str] = []
     for letter in text:
         wide = columns_of(letter)
         if used + wide > columns:
