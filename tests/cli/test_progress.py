@@ -31,10 +31,10 @@ class Terminal(io.StringIO):
             elif part == "\x1b[J":
                 del rows[at + 1 :]
                 rows[at] = ""
-            elif part.endswith("F"):
+            elif part.startswith("\x1b") and part.endswith("F"):
                 at -= int(part[2:-1])
                 assert at >= 0
-            elif not part.endswith("m"):
+            elif not part.startswith("\x1b"):
                 rows[at] = part if not rows[at] else rows[at] + part
         return rows
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from chatkit import display
 from chatkit.experiments.result import ArmResult, Investigation, Probe
 from chatkit.views import investigation
 from chatkit.views.progress import stylesheet
@@ -184,9 +183,7 @@ def test_the_registry_knows_all_faces() -> None:
     """Which is how a value in a room below shows itself."""
     assert FOUND._repr_html_() == investigation.card(FOUND)
     assert str(FOUND) == investigation.text(FOUND)
-    ticket = display.find("investigation", "ticket")
-    assert ticket is not None
-    assert ticket(FOUND) == investigation.ticket_text(FOUND)
+    assert FOUND.ticket() == investigation.ticket_text(FOUND)
 
 
 def test_hostile_texts() -> None:
