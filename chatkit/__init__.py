@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from chatkit.preflight import check
     from chatkit.recorder import Recorder
     from chatkit.trace import Trace
-    from chatkit.widgets import Console, TimelineExplorer, Verdict
+    from chatkit.widgets import Console, Investigate, TimelineExplorer, Verdict
 
 __version__ = "0.1.0"
 
@@ -46,6 +46,7 @@ _ROOMS = {
     "simulate": "chatkit.policy.storm",
     # windows
     "Console": "chatkit.widgets",
+    "Investigate": "chatkit.widgets",
     "TimelineExplorer": "chatkit.widgets",
     "Verdict": "chatkit.widgets",
     # errors
@@ -59,6 +60,7 @@ __all__ = [
     "ChatClient",
     "ChatkitError",
     "Console",
+    "Investigate",
     "LabServer",
     "Recorder",
     "TimelineExplorer",

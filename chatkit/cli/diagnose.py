@@ -19,7 +19,6 @@ from chatkit.errors import InvalidInput
 from chatkit.plain import harmless
 
 if TYPE_CHECKING:
-    from chatkit.experiments.progress import Progress
     from chatkit.experiments.result import Investigation
     from chatkit.recorder import Recorder
 
@@ -76,10 +75,11 @@ async def _investigate(
     target: Target, args: argparse.Namespace, base: str, recorder: Recorder, *, chat: bool, intrusive: bool
 ) -> Investigation:
     """Runs it; on Ctrl-C what is known is printed first."""
+    from chatkit.cli.progress import ProgressDisplay
     from chatkit.client.tasks import Tasks
     from chatkit.investigation import investigate
 
-    stop, lines = asyncio.Event(), Lines()
+    stop, display = asyncio.Event(), ProgressDisplay()
     tasks = Tasks(lambda error: None)
     work = tasks.spawn(
         investigate(
@@ -98,7 +98,7 @@ async def _investigate(
             health_method=args.health_method,
             proxy=target.proxy,
             recorder=recorder,
-            on_progress=lines.show,
+            on_progress=display.show,
             stop=stop,
         ),
         "diagnose",
@@ -107,9 +107,12 @@ async def _investigate(
         found: Investigation = await asyncio.shield(work)
     except asyncio.CancelledError:
         stop.set()
-        _conclude(await work, args)
+        known = await work
+        display.finish()
+        _conclude(known, args)
         raise
     finally:
+        display.finish()
         await tasks.close()
     _conclude(found, args)
     return found
@@ -126,30 +129,11 @@ def _ask(args: argparse.Namespace, question: str) -> bool:
         return False
 
 
-class Lines:
-    """Says on stderr what is new."""
-
-    def __init__(self) -> None:
-        self._stage = ""
-        self._notes: tuple[str, ...] = ()
-
-    def show(self, progress: Progress) -> None:
-        """One look."""
-        if progress.stage != self._stage:
-            self._stage = progress.stage
-            likely = ", ".join(f"{bar.id} {bar.probability:.0%}" for bar in progress.bars[:3])
-            terminal.note(f"{progress.elapsed:5.1f} s  {progress.stage}" + (f"  ({likely})" if likely else ""))
-        for text in progress.notes:
-            if text not in self._notes:
-                terminal.note(f"{progress.elapsed:5.1f} s    {text}")
-        self._notes = progress.notes
-
-
 def _conclude(found: Investigation, args: argparse.Namespace) -> None:
     if args.json:
         json.dump(found.to_dict(), sys.stdout)
         print(flush=True)
     elif args.format == "md":
-        print(harmless(found.diagnosis.ticket()))
+        print(harmless(found.ticket()))
     else:
         terminal.say(str(found))

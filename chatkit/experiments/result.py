@@ -84,6 +84,11 @@ class Investigation(Struct, frozen=True, kw_only=True):
             "untried": list(self.untried),
         }
 
+    def ticket(self) -> str:
+        """Verdict and experiments as Markdown to paste into a ticket."""
+        render = display.find("investigation", "ticket")
+        return self.diagnosis.ticket() if render is None else str(render(self))
+
     def __str__(self) -> str:
         render = display.find("investigation", "text")
         return str(self.diagnosis) if render is None else str(render(self))

@@ -148,8 +148,8 @@ class Arm:
             self.over.set()
 
     def leave(self) -> None:
-        """Has it say goodbye."""
-        self.left = True
+        """Has it say goodbye, if it has not ended."""
+        self.left = self.left or self.ended_at is None
         self._turn.set()
 
     def _crashed(self, error: BaseException) -> None:

@@ -13,6 +13,7 @@ from chatkit.traffic import Traffic
 if TYPE_CHECKING:
     from chatkit.diagnosis.result import Diagnosis
     from chatkit.experiments.proof import Proof
+    from chatkit.experiments.result import Investigation
     from chatkit.policy.storm import Storm
 
 
@@ -82,9 +83,22 @@ def _verdict(name: str) -> Callable[[Diagnosis], str]:
     return render
 
 
+def _investigation(name: str) -> Callable[[Investigation], str]:
+    def render(found: Investigation) -> str:
+        from chatkit.views import investigation
+
+        words: str = getattr(investigation, name)(found)
+        return words
+
+    return render
+
+
 display.register("diagnosis", "html", _verdict("card"))
 display.register("diagnosis", "text", _verdict("text"))
 display.register("diagnosis", "ticket", _verdict("ticket"))
+display.register("investigation", "html", _investigation("card"))
+display.register("investigation", "text", _investigation("text"))
+display.register("investigation", "ticket", _investigation("ticket_text"))
 display.register("trace", "timeline", _timeline)
 display.register("trace", "survival", _survival)
 display.register("trace", "html", _html)

@@ -46,8 +46,11 @@ def text(diagnosis: Diagnosis, trace: Trace | None = None) -> str:
     return "\n".join(lines)
 
 
-def ticket(diagnosis: Diagnosis, trace: Trace | None = None) -> str:
-    """The verdict as Markdown, ready for Jira or GitHub: what, since when, evidence, fix, ruled out, not known."""
+def ticket(diagnosis: Diagnosis, trace: Trace | None = None, more: Sequence[str] = ()) -> str:
+    """The verdict as Markdown, ready for Jira or GitHub: what, since when, evidence, fix, ruled out, not known.
+
+    ``more``: ready lines of Markdown from whoever knows more, which go before the last one.
+    """
     own, guesses = wording.split(diagnosis)
     lines = [f"# {mark(wording.headline(diagnosis))}", "", *_facts(diagnosis, trace, own)]
     for cause in own:
@@ -59,7 +62,7 @@ def ticket(diagnosis: Diagnosis, trace: Trace | None = None) -> str:
     lines += _chapter("Not known", [mark(item) for item in wording.items(diagnosis.unknown)])
     lines += _chapter("To try next", [mark(item) for item in wording.to_try(diagnosis)])
     lines += _chapter("Not visible in this evidence", [mark(item) for item in wording.hidden(trace, diagnosis)])
-    lines += ["", "Made by chatkit. Tokens and passwords were removed before anything was stored."]
+    lines += [*more, "", "Made by chatkit. Tokens and passwords were removed before anything was stored."]
     return "\n".join(lines) + "\n"
 
 

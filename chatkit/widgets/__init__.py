@@ -2,6 +2,7 @@
 
 from chatkit.widgets.console import Console
 from chatkit.widgets.explorer import TimelineExplorer
+from chatkit.widgets.investigate import Investigate
 from chatkit.widgets.verdict import Verdict
 
-__all__ = ["Console", "TimelineExplorer", "Verdict"]
+__all__ = ["Console", "Investigate", "TimelineExplorer", "Verdict"]
