@@ -17,7 +17,7 @@ from chatkit.diagnosis.limits import suspects
 from chatkit.diagnosis.observation import Observation
 from chatkit.diagnosis.result import MOST_EVENTS, Evidence, Fix, RankedCause, Remark
 from chatkit.diagnosis.taxonomy import NONE, UNKNOWN, Cause, causes
-from chatkit.diagnosis.trials import measured
+from chatkit.diagnosis.trials import longest_quiet, measured
 from chatkit.events import AttemptStarted, DuplicateSuppressed, FrameSent, Noted, PingSent
 from chatkit.visibility import NOT_VISIBLE
 
@@ -390,6 +390,9 @@ def unknowns(
             perhaps = [one for one in hypotheses if one.id not in (UNKNOWN, NONE) and one.probability >= 0.1][:3]
             words = ", ".join(f"{one.id} ({one.probability:.0%})" for one in perhaps)
             out.append(f"{case.title}: no cause stands out" + (f"; perhaps {words}" if words else ""))
+    if facts.arms and not named and not doubts:
+        seconds = max((life.end - life.start for life in facts.lives), default=0.0)
+        out.append(f"what takes longer than {seconds:.0f} s to show: a larger budget would see it")
     for cause in named:
         if any(id in ("idle-timeout", "max-lifetime") and chance >= NOT_APART for id, chance in cause.lookalikes):
             seconds = cause.parameters.get("timeout_s") or cause.parameters.get("age_s")
@@ -413,6 +416,10 @@ def headline(
     if verdict == "fault":
         more = f" (and {len(named) - 1} more)" if len(named) > 1 else ""
         return f"{named[0].summary}: {named[0].id}, {named[0].confidence:.0%}{more}."
+    if verdict == "no-fault" and facts.arms:
+        quiet, age = longest_quiet(facts), max((life.end - life.start for life in facts.lives), default=0.0)
+        seen = f"a quiet of {quiet:.0f} s, an age of {age:.0f} s, pings at once and often, typing"
+        return f"No fault found by experiment: {seen} were survived ({lives_line(facts)})."
     if verdict == "no-fault":
         return f"No fault found: {lives_line(facts)}."
     if doubts:

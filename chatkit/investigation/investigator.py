@@ -26,7 +26,7 @@ from chatkit.experiments.progress import ProbeLine, Progress, bars
 from chatkit.experiments.proof import Proof
 from chatkit.experiments.result import Investigation, Probe
 from chatkit.experiments.treatments import Treatment
-from chatkit.investigation.crew import MESSAGE_GAP, Crew, origin_of
+from chatkit.investigation.crew import GOODBYE, MESSAGE_GAP, Crew, origin_of
 from chatkit.investigation.verify import Verification
 from chatkit.plain import one_line
 from chatkit.preflight.report import Check
@@ -115,7 +115,7 @@ class Investigator:
     @property
     def left(self) -> float:
         """Seconds of the budget that are left."""
-        return max(0.0, self._budget - self.elapsed)
+        return max(0.0, self._budget - GOODBYE - self.elapsed)
 
     @property
     def _halted(self) -> bool:
