@@ -391,8 +391,8 @@ def unknowns(
             words = ", ".join(f"{one.id} ({one.probability:.0%})" for one in perhaps)
             out.append(f"{case.title}: no cause stands out" + (f"; perhaps {words}" if words else ""))
     if facts.arms and not named and not doubts:
-        seconds = max((life.end - life.start for life in facts.lives), default=0.0)
-        out.append(f"what takes longer than {seconds:.0f} s to show: a larger budget would see it")
+        longest = max((life.end - life.start for life in facts.lives), default=0.0)
+        out.append(f"what takes longer than {longest:.0f} s to show: a larger budget would see it")
     for cause in named:
         if any(id in ("idle-timeout", "max-lifetime") and chance >= NOT_APART for id, chance in cause.lookalikes):
             seconds = cause.parameters.get("timeout_s") or cause.parameters.get("age_s")
