@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from chatkit.diagnosis import diagnose
     from chatkit.errors import ChatkitError
     from chatkit.formats import load
+    from chatkit.investigation import investigate
     from chatkit.lab import Bot, LabServer, start_lab
     from chatkit.merging import merge
     from chatkit.policy.storm import simulate
@@ -38,6 +39,7 @@ _ROOMS = {
     "Recorder": "chatkit.recorder",
     "check": "chatkit.preflight",
     "connect": "chatkit.client",
+    "investigate": "chatkit.investigation",
     # the embedded backend
     "Bot": "chatkit.lab",
     "LabServer": "chatkit.lab",
@@ -69,6 +71,7 @@ __all__ = [
     "check",
     "connect",
     "diagnose",
+    "investigate",
     "load",
     "merge",
     "simulate",

@@ -112,7 +112,7 @@ def _acts(facts: Facts, life: Life) -> tuple[Act, ...]:
         Act(
             age=float(life.trace.at[i]) - start,
             what=named.get(life.type_at(i) or "", "message"),
-            size=int(life.trace.size[i]),
+            size=_length(life, i),
         )
         for i in life.of(FrameSent, until=life.end)[:MANY_ACTS].tolist()
     ]
@@ -121,6 +121,15 @@ def _acts(facts: Facts, life: Life) -> tuple[Act, ...]:
     asked = [one for one in facts.requests.values() if one.purpose == "chat" and start <= one.at <= life.end]
     found += [Act(age=one.at - start, what="chat") for one in asked]
     return tuple(sorted(found, key=lambda act: act.age))
+
+
+def _length(life: Life, place: int) -> int:
+    """Bytes of the payload as the application sent it."""
+    size = int(life.trace.size[place])
+    if b'"compressed":true' not in life.trace.rows[place]:
+        return size
+    event = life.trace[place]
+    return max(size, event.length or 0) if isinstance(event, FrameSent) else size
 
 
 def _compressed(life: Life) -> float | None:

@@ -117,7 +117,7 @@ def stand(trace: Trace, *, baseline: Trace | None = None, health_method: str | N
         remarks=(*remarks(facts, [case for case, _ in ranked]), *compared),
         ruled_out=_ruled_out(faults),
         unknown=(*left_out, *unknowns(facts, named, doubts)),
-        headline=headline(facts, verdict, named, doubts),
+        headline=headline(facts, verdict, named, doubts, left_out),
         next_steps=next_steps(facts, named, doubts),
         lives=lives_line(facts),
     )

@@ -37,8 +37,8 @@ ODD = 0.02
 """Share of ends that have another reason than the one that explains the rest."""
 WINDOWS = np.exp(np.linspace(math.log(0.08), math.log(16.0), 54))
 """Seconds after the opening within which a ping may be too early: a tenth apart."""
-SIZES = np.array([2.0**n for n in range(7, 25)])
-"""Bytes: limits of messages are powers of two, or lie between two of them."""
+SIZES = np.array([2.0 ** (n / 8) for n in range(7 * 8, 25 * 8)])
+"""Bytes: limits of messages, a twelfth apart."""
 RATES = np.array([1.0, 2, 3, 4, 5, 8, 10, 20])
 """Frames a second."""
 CROWDS = np.arange(1.0, 13.0)
@@ -122,7 +122,9 @@ def _trigger_grid() -> Grid:
 
 @cache
 def _size_grid() -> Grid:
-    return _grid([{"limit_bytes": float(size)} for size in SIZES])
+    # Powers of two, and ten thousands, are what people set.
+    round_ = np.abs(np.log2(SIZES) - np.round(np.log2(SIZES))) < 1e-6
+    return _grid([{"limit_bytes": float(size)} for size in SIZES], np.where(round_, KNOWN_WEIGHT, 1.0))
 
 
 @cache
@@ -175,7 +177,10 @@ def _trigger(course: Course) -> Floats:
 
 
 def _size(course: Course) -> Floats:
-    return np.array([next((act.age for act in course.acts if act.size > size), NEVER) for size in SIZES])
+    found = np.full(len(SIZES), NEVER)
+    for act in reversed(course.acts):
+        found[act.size > SIZES] = act.age
+    return found
 
 
 def _rate(course: Course) -> Floats:

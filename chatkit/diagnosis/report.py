@@ -60,7 +60,7 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
     "keepalive-timeout": ("timeout_s", "by"),
     "client-blocked-loop": ("lag_s",),
     "server-blocked-loop": ("mute_s",),
-    "message-too-big": ("limit_bytes", "size_bytes", "direction"),
+    "message-too-big": ("limit_bytes", "limit_min_bytes", "limit_max_bytes", "size_bytes", "direction"),
     "client-message-limit": ("limit_bytes", "size_bytes"),
     "protocol-error": ("code", "detail"),
     "invalid-utf8": ("direction",),
@@ -172,7 +172,9 @@ def _values(facts: Facts, case: Case, cause: Cause) -> dict[str, Any]:
         values |= _sizes(case, "inbound")
         values["limit"] = f"{values['limit_bytes']:,} bytes" if values.get("limit_bytes") else "its limit"
     if cause.id == "message-too-big":
-        values |= _sizes(case, "outbound")
+        values |= _sizes(case, "outbound") if values.get("limit_max_bytes") is None else {}
+        low, high = values.get("limit_min_bytes"), values.get("limit_max_bytes")
+        values["limit_words"] = f" ({low:,} bytes pass, {high:,} do not)" if low and high else ""
     if cause.id == "token-expired":
         values["at"] = f" (after {values['age_s']:.0f} s of life)" if values.get("age_s") else ""
     if cause.id == "client-blocked-loop":
@@ -410,9 +412,13 @@ def unknowns(
 
 
 def headline(
-    facts: Facts, verdict: str, named: tuple[RankedCause, ...], doubts: list[tuple[Case, list[Hypothesis]]]
+    facts: Facts,
+    verdict: str,
+    named: tuple[RankedCause, ...],
+    doubts: list[tuple[Case, list[Hypothesis]]],
+    left_out: tuple[str, ...] = (),
 ) -> str:
-    """The verdict in one sentence."""
+    """The verdict in one sentence; ``left_out`` is what an investigation did not try."""
     if verdict == "fault":
         more = f" (and {len(named) - 1} more)" if len(named) > 1 else ""
         return f"{named[0].summary}: {named[0].id}, {named[0].confidence:.0%}{more}."
@@ -424,6 +430,8 @@ def headline(
         return f"No fault found: {lives_line(facts)}."
     if doubts:
         return f"Not enough evidence for a cause: {doubts[0][0].title}."
+    if left_out:
+        return f"Not enough was tried for a verdict: {left_out[0]}."
     return "Not enough evidence: no WebSocket connection is in this recording."
 
 

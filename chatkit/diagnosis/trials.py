@@ -184,9 +184,22 @@ def _after(dead: list[Course]) -> float:
 
 def _size(found: Trials, dead: list[Course]) -> dict[str, Any]:
     fatal = [course.acts[-1].size for course in dead if course.acts]
-    fine = [act.size for course in found.courses if not course.died for act in course.acts]
+    fine = [
+        act.size for course in found.courses for act in course.acts if not course.died or act is not course.acts[-1]
+    ]
     low = max((size for size in fine if not fatal or size < min(fatal)), default=0)
-    return {"limit_bytes": low, "fatal_bytes": min(fatal, default=None)}
+    if not fatal:
+        return {}
+    # The roundest number between the largest that passed and the smallest that did not.
+    power = 2 ** (min(fatal) - 1).bit_length() // 2
+    limit = power if low <= power < min(fatal) else (low + min(fatal)) // 2
+    return {
+        "limit_bytes": limit,
+        "limit_min_bytes": low,
+        "limit_max_bytes": min(fatal),
+        "size_bytes": min(fatal),
+        "direction": "outbound",
+    }
 
 
 # Arms of which none ended

@@ -17,15 +17,17 @@ from numpy.typing import NDArray
 
 from chatkit.diagnosis.courses import Course
 from chatkit.diagnosis.engine import Standing
-from chatkit.diagnosis.mechanisms import MECHANISMS, WINDOWS
+from chatkit.diagnosis.mechanisms import MECHANISMS, SIZES, WINDOWS
 from chatkit.diagnosis.taxonomy import causes
 from chatkit.diagnosis.trials import Trials, counted
-from chatkit.experiments.treatments import SILENT, TYPING_ONCE, Treatment, every, fed, first_ping, plain
+from chatkit.experiments.treatments import SILENT, TYPING_ONCE, Treatment, every, fed, first_ping, plain, sized
 
 SETTLED = 0.95
 """Probability of a cause from which on nothing more has to be told apart."""
 WORTH = 0.12
 """Bits that an arm must be expected to tell."""
+SHOWN = 4.0
+"""Seconds that an arm lives at least."""
 FINE = 0.08
 """Relative width of the classes into which predicted ages fall."""
 LEAST = 1e-3
@@ -120,13 +122,17 @@ def _joined(one: Ints, other: Ints) -> Ints:
     return np.asarray(first.ravel() * (int(second.max()) + 1) + second.ravel(), dtype=np.int64)
 
 
-def candidates(trials: Trials | None, *, chat: bool, period: float = 2.0) -> tuple[Treatment, ...]:
+def candidates(
+    trials: Trials | None, *, chat: bool, intrusive: bool = False, period: float = 2.0
+) -> tuple[Treatment, ...]:
     """Arms that could be run now, within the permitted politeness."""
     found = [SILENT, *(every(p, what) for p in (period, 5.0) for what in ("app-ping", "protocol-ping", "typing"))]
     found += [every(0.5, what) for what in ("app-ping", "protocol-ping")]
     found += [plain(), TYPING_ONCE]
     offsets = _offsets(trials)
     found += [first_ping(at, what) for at in offsets for what in ("app-ping", "protocol-ping")]
+    if intrusive:
+        found += [sized(size) for size in _sizes(trials)]
     if chat:
         found += [fed(max(2.0, round(_timeout(trials) / 3, 1)))]
     return tuple(found)
@@ -144,6 +150,16 @@ def _offsets(trials: Trials | None) -> list[float]:
                    for q in (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875)})  # fmt: skip
 
 
+def _sizes(trials: Trials | None) -> list[int]:
+    """Sizes that would part the limits that are still possible."""
+    if trials is None:
+        return []
+    below = np.cumsum(trials.fits["size"].posterior)
+    places = [int(np.searchsorted(below, q).clip(max=len(SIZES) - 1)) for q in (0.2, 0.35, 0.5, 0.65, 0.8)]
+    # Just above a limit of the grid, so that it tells this limit from the next.
+    return sorted({int(SIZES[place]) + 1 for place in places})
+
+
 def _timeout(trials: Trials | None) -> float:
     """The idle time-out that is likeliest now, seconds."""
     return float(trials.fits["idle"].best["timeout_s"]) if trials is not None else 6.0
@@ -156,6 +172,7 @@ def propose(
     left: float,
     room: int,
     chat: bool,
+    intrusive: bool = False,
 ) -> list[Proposal]:
     """The arms to start now, most telling first.
 
@@ -165,13 +182,14 @@ def propose(
         left: seconds of the budget that are left.
         room: arms that may be started.
         chat: whether chat messages are permitted.
+        intrusive: whether large messages are.
     """
     belief = believe(standing)
     known = np.zeros(len(belief.weights), dtype=np.int64)
     for treatment, age in running:
         known = _joined(known, outcomes(belief, treatment.course(age + left), age))
     chosen: list[Proposal] = []
-    pool = list(candidates(standing.trials, chat=chat))
+    pool = list(candidates(standing.trials, chat=chat, intrusive=intrusive))
     while len(chosen) < room and pool:
         base = entropy(known, belief.weights)
         rated = []
@@ -186,6 +204,17 @@ def propose(
         known = _joined(known, classes)
         pool = [one for one in pool if one.id != best.id]
     return chosen
+
+
+def spare(standing: Standing, running: Sequence[tuple[Treatment, float]], *, left: float) -> list[int]:
+    """Places of arms that have shown what they could: whatever is true, nothing is expected of them any more."""
+    belief = believe(standing)
+    rated = [
+        (entropy(outcomes(belief, treatment.course(age + left), age), belief.weights), place)
+        for place, (treatment, age) in enumerate(running)
+        if age >= SHOWN
+    ]
+    return [place for bits, place in sorted(rated) if bits < WORTH / 2]
 
 
 def _wait(belief: Belief, treatment: Treatment, left: float) -> float:
@@ -207,7 +236,14 @@ def settled(standing: Standing) -> bool:
     return standing.diagnosis.causes[0].confidence >= SETTLED
 
 
-def measured_well(standing: Standing, running: Sequence[tuple[Treatment, float]], *, left: float, chat: bool) -> bool:
+def measured_well(
+    standing: Standing,
+    running: Sequence[tuple[Treatment, float]],
+    *,
+    left: float,
+    chat: bool,
+    intrusive: bool = False,
+) -> bool:
     """Whether no arm that could still be run, or runs, would tell more of the parameters."""
     trials = standing.trials
     if trials is None or not standing.hypotheses:
@@ -226,7 +262,7 @@ def measured_well(standing: Standing, running: Sequence[tuple[Treatment, float]]
         weights=belief.weights[mine] / belief.weights[mine].sum(),
     )
     arms = [(outcomes(sure, treatment.course(age + left), age)) for treatment, age in running]
-    arms += [outcomes(sure, treatment.course(left)) for treatment in candidates(trials, chat=chat)]
+    arms += [outcomes(sure, treatment.course(left)) for treatment in candidates(trials, chat=chat, intrusive=intrusive)]
     return all(entropy(classes, sure.weights) < WORTH for classes in arms)
 
 

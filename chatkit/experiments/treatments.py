@@ -177,7 +177,22 @@ def fed(seconds: float, times: int | None = None) -> Treatment:
     )
 
 
-def growing(sizes: tuple[int, ...], pause: float = 1.0) -> Treatment:
+GROWING = (2048, 8192, 32_768, 65_536, 131_072, 262_144, 524_288, 1_048_577, 2_097_153, 4_194_305)
+"""Bytes: on each side of the limits that products have by default."""
+
+
+def sized(size: int) -> Treatment:
+    """One message of that size; intrusive."""
+    return Treatment(
+        id=f"message-of-{size}",
+        what=f"one message of {size:,} bytes",
+        doings=(Doing(what="typing", at=0.5, size=size),),
+        politeness="intrusive",
+        asks="which size kills?",
+    )
+
+
+def growing(sizes: tuple[int, ...] = GROWING, pause: float = 0.8) -> Treatment:
     """Messages of growing size; intrusive."""
     doings = tuple(Doing(what="typing", at=pause * (n + 1), size=size) for n, size in enumerate(sizes))
     return Treatment(

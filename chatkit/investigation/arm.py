@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
@@ -280,8 +281,7 @@ class Arm:
                     self._waiting.setdefault("protocol-ping", time.monotonic())
                     pong.add_done_callback(lambda _: self._waiting.pop("protocol-ping", None))
             case "typing":
-                text = profile.typing(count % 2 == 0)
-                await write_quietly(connection, text + " " * max(0, (doing.size or 0) - len(text)))
+                await write_quietly(connection, _padded(profile.typing(count % 2 == 0), doing.size or 0))
             case "message" if profile.send.via == "websocket":
                 await write_quietly(connection, profile.message(GREETINGS[count % len(GREETINGS)], None))
             case "message":
@@ -303,6 +303,14 @@ class Arm:
                 self.gave_up = True
                 await close_quietly(connection, 1011, "keepalive ping timeout")
                 return
+
+
+def _padded(text: str, size: int) -> str:
+    """A message of at least that size: with a key that means nothing, and that no compression makes small."""
+    missing = size - len(text) - len(', "padding": ""')
+    if missing <= 0:
+        return text
+    return text[:-1] + f', "padding": "{os.urandom(missing // 2 + 1).hex()[:missing]}"}}'
 
 
 def _filler(size: int) -> str:

@@ -155,12 +155,12 @@ class Crew:
             agent=AGENT,
         )
 
-    async def close(self) -> None:
-        """Has all arms say goodbye; what does not within a moment is cut."""
+    async def close(self, within: float = GOODBYE) -> None:
+        """Has all arms say goodbye; what does not within so many seconds is cut."""
         for arm in self.arms:
             arm.leave()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(GOODBYE):
+            async with asyncio.timeout(within):
                 for arm in self.arms:
                     await arm.over.wait()
         await self._tasks.close()

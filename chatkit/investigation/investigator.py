@@ -27,10 +27,9 @@ from chatkit.experiments.proof import Proof
 from chatkit.experiments.result import Investigation, Probe
 from chatkit.experiments.treatments import Treatment
 from chatkit.investigation.crew import GOODBYE, MESSAGE_GAP, Crew, origin_of
+from chatkit.investigation.probing import of_variant, probe
 from chatkit.investigation.verify import Verification
 from chatkit.plain import one_line
-from chatkit.preflight.report import Check
-from chatkit.preflight.run import check
 from chatkit.profile import Profile
 from chatkit.recorder import Recorder
 
@@ -54,6 +53,8 @@ REFINE = 20.0
 """Seconds, at least, for which the parameters of a settled cause may be measured further; and once its time-out."""
 SHARES = frozenset({"lost-reply", "multi-worker-split"})
 """Causes of which a few messages tell too little."""
+HASTE = 0.3
+"""Seconds that goodbyes may take where the user has stopped."""
 RETRIES = (1.0, 2.0, 3.0)
 """Seconds between attempts where none has opened yet."""
 RETRY_LONGEST = 12.0
@@ -157,7 +158,7 @@ class Investigator:
                 proof = await self._prove()
         finally:
             await watches.close()
-            await self._crew.close()
+            await self._crew.close(HASTE if self._stop.is_set() else GOODBYE)
             self._recorder.record(
                 InvestigationEnded,
                 why=why,
@@ -221,31 +222,14 @@ class Investigator:
 
     async def _probe(self) -> None:
         """What opens no socket with a good token."""
-        token = self._api.credentials.token
-        report = await check(
-            self._api.base,
+        self._probes = await probe(
+            self._api,
             bot=self._bot,
-            token=token,
             profile=self._profile,
             proxy=self._proxy,
             recorder=self._recorder,
-            on_check=self._checked,
-            socket=False,
+            on_probe=self._probes.append,
         )
-        self._probes = [self._as_probe(one) for one in report.checks]
-        with contextlib.suppress(ChatkitError):
-            path = self._profile.paths.chat.format(bot_id=self._bot)
-            answer = await self._api.exchange("POST", path, "chat-probe", json={}, timeout=3.0)
-            good = answer.status_code == 422
-            summary = f"an empty message is answered {answer.status_code}" + (", as it should be" if good else "")
-            self._probes.append(Probe(id="chat-path", status="pass" if good else "warning", summary=summary))
-
-    def _checked(self, check: Check) -> None:
-        self._probes.append(self._as_probe(check))
-
-    @staticmethod
-    def _as_probe(check: Check) -> Probe:
-        return Probe(id=check.id, status=check.status, summary=check.summary, remedy=check.advice)
 
     async def _enter(self) -> bool:
         """One good connection, alone; whether it opened."""
@@ -331,12 +315,7 @@ class Investigator:
                 continue  # it stays, as those of the first way do
             arm.leave()
             await arm.over.wait()
-            self._probes.append(self._of_variant(treatment, arm.failure.status if arm.failure else 101))
-
-    @staticmethod
-    def _of_variant(treatment: Treatment, status: int | None) -> Probe:
-        words = "opens" if status == 101 else f"is refused with HTTP {status}" if status else "is not answered"
-        return Probe(id=treatment.id, status="pass", summary=f"{treatment.what} {words}")
+            self._probes.append(of_variant(treatment, arm.failure.status if arm.failure else 101))
 
     async def _round(self) -> None:
         """The first round of arms."""
@@ -344,6 +323,8 @@ class Investigator:
         client = self._profile.client
         self._round_at = time.monotonic()
         arms = [*treatments.first_round(client.stabilise, client.ping_interval), treatments.plain()]
+        if self._intrusive:
+            arms.append(treatments.growing())
         if self._theirs is not None:
             arms.insert(1, self._theirs)
         if self._crew.also is not None:
@@ -406,6 +387,7 @@ class Investigator:
     async def _plan(self, standing: Standing) -> None:
         room = min(4, self._crew.room)
         if room <= 0:
+            await self._make_room(standing)
             return
         for one in self._proposals(standing, room):
             if self._halted:
@@ -414,9 +396,19 @@ class Investigator:
             self._crew.start(one.treatment)
             await self._rest(STAGGER)
 
+    async def _make_room(self, standing: Standing) -> None:
+        """Where another arm would tell something, one that has told all it could leaves."""
+        arms = [arm for arm in self._crew.alive if not arm.treatment.also]
+        spare = planner.spare(standing, [(arm.treatment, arm.age) for arm in arms], left=self.left)
+        if spare and self._proposals(standing):
+            arms[spare[0]].leave()
+            await arms[spare[0]].over.wait()
+
     def _proposals(self, standing: Standing, room: int = 1) -> list[planner.Proposal]:
         left = max(0.0, self.left - 1.0)
-        return planner.propose(standing, self._crew.running, left=left, room=room, chat=self._chat)
+        return planner.propose(
+            standing, self._crew.running, left=left, room=room, chat=self._chat, intrusive=self._intrusive
+        )
 
     # What is known
 
@@ -441,7 +433,9 @@ class Investigator:
         patience = max(REFINE, 1.3 * float(top.parameters.get("timeout_s") or 0.0))
         if now - self._settled_at >= patience:
             return True
-        return planner.measured_well(standing, self._crew.running, left=self.left, chat=self._chat)
+        return planner.measured_well(
+            standing, self._crew.running, left=self.left, chat=self._chat, intrusive=self._intrusive
+        )
 
     def _unchangeable(self, standing: Standing) -> bool:
         """Whether there is a fault of which no further arm would tell more."""
