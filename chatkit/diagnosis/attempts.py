@@ -20,6 +20,7 @@ _PROXIES = re.compile(
     re.IGNORECASE,
 )
 _BODY = (
+    ("asgi-404", r'^\{"detail":\s?"Not Found"\}$'),
     ("plain-http", r"plain HTTP request was sent to HTTPS|client sent an HTTP request to an HTTPS"),
     ("rate", r"rate.?limit|too many requests|quota|throttl"),
     ("limit", r"too many connections|connection limit|max(imum)? (number of )?connections"),
@@ -178,7 +179,7 @@ def _of_answer(case: Case, lives: tuple[Life, ...], status: int, shown: tuple[st
         yield Observation(of="retry-after", value=value, finding=words, events=(answer.id,))
     if "location" in fields:
         case.facts["location"] = fields["location"]
-    if answer.body is not None and re.search(_BODY[0][1], answer.body, re.IGNORECASE):
+    if answer.body is not None and re.search(_BODY[1][1], answer.body, re.IGNORECASE):
         case.facts["expected_scheme"] = "wss"
     asked = lives[0].first(UpgradeRequested)
     if asked is not None:
@@ -334,7 +335,8 @@ def _of_variants(facts: Facts, status: int | None) -> Iterator[Observation]:
     for life in facts.variants:
         by[facts.arms[life.id].alters].append(life)
     opened = [life for life in by.get("origin", []) if life.opened]
-    if by.get("origin") and status is not None:
+    # Where the client's own opening worked at times, it is not its Origin that was refused at others.
+    if by.get("origin") and status is not None and not any(life.opened for life in facts.lives):
         value = "decides" if opened else "same"
         words = "another Origin is let in" if opened else "no other Origin is let in either"
         yield Observation(of="origin", value=value, finding=words, events=_shown(opened or by["origin"]))

@@ -24,7 +24,7 @@ class Act(Struct, frozen=True, kw_only=True):
 
     age: float
     what: str
-    """``app-ping``, ``protocol-ping``, ``typing``, ``message``, or ``chat`` for a message that went out over HTTP."""
+    """``app-ping``, ``protocol-ping``, ``typing``, ``sync``, ``message``; ``chat``: over HTTP."""
     size: int = 0
     """Bytes of its payload."""
 
@@ -107,7 +107,7 @@ def _ages(life: Life, places: np.ndarray[tuple[int], np.dtype[np.int64]]) -> tup
 
 def _acts(facts: Facts, life: Life) -> tuple[Act, ...]:
     types, start = life.trace.header.types, life.start
-    named = {types.send_ping: "app-ping", types.send_typing: "typing"}
+    named = {types.send_ping: "app-ping", types.send_typing: "typing", types.send_sync: "sync"}
     found = [
         Act(
             age=float(life.trace.at[i]) - start,

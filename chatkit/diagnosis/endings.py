@@ -293,6 +293,15 @@ def _of_sequel(facts: Facts, case: Case) -> Iterator[Observation]:
         yield Observation(of="gap", value="failing", finding=str(bad[0]), events=tuple(one.id for one in bad[:10]))
     elif value == "opens":
         yield Observation(of="gap", value="open", finding="the server was there all the time", events=events)
+    elif facts.arms and (good := _well_after(facts, case)):
+        words = "the health endpoint was good all the time"
+        yield Observation(of="gap", value="open", finding=words, events=tuple(one.id for one in good[:5]))
+
+
+def _well_after(facts: Facts, case: Case) -> list[HealthChecked]:
+    """Good looks at health soon after the last of them ended."""
+    end = max(life.end for life in case.lives)
+    return [one for one in facts.health if one.healthy and end <= one.at - one.seconds <= end + 3.0]
 
 
 def _around(one: HealthChecked, case: Case) -> bool:

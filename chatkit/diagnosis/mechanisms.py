@@ -46,7 +46,7 @@ CROWDS = np.arange(1.0, 13.0)
 HAZARDS = np.array([10.0**n for n in np.linspace(-4, 0, 17)])
 """Ends per second of life."""
 PINGS = ("app-ping", "protocol-ping")
-TRIGGERS = ("typing", "message", "chat", "app-ping", "protocol-ping")
+TRIGGERS = ("typing", "sync", "message", "chat", "app-ping", "protocol-ping")
 NEVER = np.inf
 
 
@@ -117,7 +117,7 @@ def _early_grid() -> Grid:
 
 @cache
 def _trigger_grid() -> Grid:
-    return _grid([{"trigger": what} for what in TRIGGERS], [0.3, 0.2, 0.25, 0.17, 0.08])
+    return _grid([{"trigger": what} for what in TRIGGERS], [0.25, 0.1, 0.2, 0.25, 0.13, 0.07])
 
 
 @cache

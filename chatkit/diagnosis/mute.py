@@ -9,6 +9,10 @@ from chatkit.events import FrameReceived, HealthChecked, HttpAnswered, HttpFaile
 
 LONG = 3.0
 """Seconds from which on an answer is late enough to be a sign."""
+LONG_BESIDE = 2.4
+"""The same in an investigation, which asks health and sockets every second and knows its own loop's lag."""
+OWN_LAG = 0.4
+"""Seconds of our own loop's lag that make its silence nobody's."""
 EDGE = 0.5
 """Seconds at both ends of a mute time in which something may still come."""
 
@@ -39,11 +43,12 @@ class Mute(Struct, frozen=True, kw_only=True):
 def mutes(facts: Facts) -> tuple[Mute, ...]:
     """Times of at least ``LONG`` seconds in which two of health, API and sockets waited and nothing at all came."""
     looks: list[Look] = [*facts.health, *facts.answers, *facts.failures]
-    late = [one for one in looks if one.seconds >= LONG]
+    long = LONG_BESIDE if facts.arms else LONG
+    late = [one for one in looks if one.seconds >= long]
     found: list[Mute] = []
     for group in _together(late):
         begin, end = max(one.at - one.seconds for one in group), min(one.at for one in group)
-        if end - begin < LONG or _heard(facts, begin, end) or not any(map(_came, group)):
+        if end - begin < long or _ours(facts, begin, end) or _heard(facts, begin, end) or not any(map(_came, group)):
             continue  # where nothing came in the end, it is not said that the server was there all the time
         waited = _waited(facts, begin, end)
         signs = {"health" if isinstance(one, HealthChecked) else "API" for one in group}
@@ -52,6 +57,11 @@ def mutes(facts: Facts) -> tuple[Mute, ...]:
             events = (*(one.id for one in group), *waited)
             found.append(Mute(begin=begin, end=end, events=events[:20], signs=tuple(sorted(signs))))
     return tuple(found)
+
+
+def _ours(facts: Facts, begin: float, end: float) -> bool:
+    """Whether it was our own loop, in an investigation, that stood still."""
+    return bool(facts.arms) and any(one.lag >= OWN_LAG and begin < one.at < end + 1.0 for one in facts.lags)
 
 
 def _came(one: Look) -> bool:

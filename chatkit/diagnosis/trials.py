@@ -97,6 +97,7 @@ def _word(what: str) -> str:
         "protocol-ping": "ping (RFC 6455)",
         "typing": "typing message",
         "chat": "chat message",
+        "sync": "session_sync message",
     }.get(what, "message")
 
 
@@ -119,7 +120,7 @@ def measured(found: Trials, fit: Fit) -> dict[str, Any]:
         case "early":
             return _window(found, fit, dead)
         case "trigger":
-            trigger = {"chat": "message"}.get(fit.best["trigger"], fit.best["trigger"])
+            trigger = {"chat": "message", "sync": "session_sync"}.get(fit.best["trigger"], fit.best["trigger"])
             return {"trigger": trigger, "after_s": _after(dead)}
         case "size":
             return _size(found, dead)
@@ -217,7 +218,7 @@ def untried(facts: Facts) -> tuple[str, ...]:
         if not any(act.what == what and act.age < 1.0 for course in found for act in course.acts):
             missing.append(f"no connection sent {words} right after opening")
         busy = [course for course in found if sum(act.what == what for act in course.acts) >= 3]
-        if not any(course.until >= 0.5 * longest for course in busy):
+        if not any(course.until >= 0.3 * longest for course in busy):
             missing.append(f"no connection kept sending {words}")
     if not any(act.what == "typing" for course in found for act in course.acts):
         missing.append("no typing message was sent")

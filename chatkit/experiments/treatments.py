@@ -9,7 +9,7 @@ from msgspec import Struct, to_builtins
 from chatkit.diagnosis.courses import Act, Course
 from chatkit.diagnosis.facts import ACTIVITY
 
-What = Literal["app-ping", "protocol-ping", "typing", "message", "replay"]
+What = Literal["app-ping", "protocol-ping", "typing", "sync", "message", "replay"]
 
 PING_BYTES, TYPING_BYTES, MESSAGE_BYTES = 70, 50, 40
 """About what the built-in profile's messages weigh."""
@@ -18,6 +18,7 @@ _FEEDS: dict[str, tuple[str, ...]] = {
     "app-ping": ("any", "inbound", "outbound", "data-frames", "app-ping"),
     "protocol-ping": ("any", "inbound", "outbound", "protocol-ping"),
     "typing": ("any", "outbound", "data-frames"),
+    "sync": ("any", "inbound", "outbound", "data-frames"),
     "message": ("any", "inbound", "data-frames"),
     "replay": ("any", "outbound", "data-frames"),
 }
@@ -65,6 +66,8 @@ class Treatment(Struct, frozen=True, kw_only=True):
     alters: str = ""
     """As :class:`chatkit.events.ArmStarted` says it."""
     politeness: Literal["read-only", "chatty", "intrusive"] = "read-only"
+    until: float | None = None
+    """Age at which it leaves, having shown what it can; ``None`` for as long as the investigation lasts."""
     also: bool = False
     """Whether it goes the second way in."""
     asks: str = ""
@@ -103,9 +106,18 @@ class Treatment(Struct, frozen=True, kw_only=True):
 
 # The library
 
+BRIEF = 3.0
+"""Seconds for which an arm stays after its one act."""
 SILENT = Treatment(id="silent", what="says nothing", asks="does it live when nobody speaks?")
 ALONE = Treatment(id="alone", what="one connection alone, silent", asks="does one connection live by itself?")
 
+SYNC_ONCE = Treatment(
+    id="session-sync",
+    what="one session_sync message",
+    until=0.5 + BRIEF,
+    doings=(Doing(what="sync", at=0.5),),
+    asks="does it die of a session_sync message?",
+)
 TYPING_ONCE = Treatment(
     id="typing-once",
     what="one typing message, then silence",
@@ -161,6 +173,7 @@ def plain(at: float = 0.5) -> Treatment:
         id="no-compression",
         what="without permessage-deflate",
         compression=None,
+        until=at + BRIEF,
         doings=(Doing(what="typing", at=at),),
         asks="does it die of compression?",
     )
@@ -242,5 +255,6 @@ def first_round(stabilise: float, interval: float, period: float = 1.0) -> tuple
         every(period, "protocol-ping"),
         every(period, "typing"),
         control(stabilise, interval),
-        SILENT,
+        plain(),
+        SYNC_ONCE,
     )

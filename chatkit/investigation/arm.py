@@ -282,6 +282,8 @@ class Arm:
                     pong.add_done_callback(lambda _: self._waiting.pop("protocol-ping", None))
             case "typing":
                 await write_quietly(connection, _padded(profile.typing(count % 2 == 0), doing.size or 0))
+            case "sync":
+                await write_quietly(connection, profile.sync("chatkit-investigation"))
             case "message" if profile.send.via == "websocket":
                 await write_quietly(connection, profile.message(GREETINGS[count % len(GREETINGS)], None))
             case "message":
@@ -296,7 +298,8 @@ class Arm:
         while True:
             await asyncio.sleep(SAMPLE)
             connection.sample_tcp()
-            if not self._greeted.is_set() and self.age >= rules.connect_timeout:
+            unheard = not self._greeted.is_set() and self.age >= rules.connect_timeout
+            if unheard or (self.treatment.until is not None and self.age >= self.treatment.until):
                 self.leave()
             since = min(self._waiting.values(), default=None)
             if since is not None and time.monotonic() - since >= rules.pong_timeout:

@@ -43,7 +43,7 @@ STAGGER = 0.5
 """Seconds between two openings of a round: what ends them at one age does not end them at one moment."""
 LOOK = 0.4
 """Seconds between two looks at what is known."""
-HEALTH_EVERY = 1.5
+HEALTH_EVERY = 1.0
 """Seconds between two looks at the health endpoint."""
 HEALTH_LIMIT = 10.0
 """Seconds that it may take: a server that stands still for a while shows by answering late."""
@@ -322,7 +322,7 @@ class Investigator:
         self._stage = "first round of arms"
         client = self._profile.client
         self._round_at = time.monotonic()
-        arms = [*treatments.first_round(client.stabilise, client.ping_interval), treatments.plain()]
+        arms = [*treatments.first_round(client.stabilise, client.ping_interval)]
         if self._intrusive:
             arms.append(treatments.growing())
         if self._theirs is not None:
@@ -332,12 +332,13 @@ class Investigator:
         for treatment in arms:
             if self._halted or await self._over():
                 return
-            if self._crew.room > 0:
-                arm = self._crew.start(treatment)
+            while self._crew.room <= 0 and not self._halted:
                 await self._rest(STAGGER)
-                if arm.failure is not None:
-                    await self._limit(arm.failure.status)
-                    return
+            arm = self._crew.start(treatment)
+            await self._rest(STAGGER)
+            if arm.failure is not None:
+                await self._limit(arm.failure.status)
+                return
 
     async def _limit(self, status: int | None) -> None:
         """An arm was refused while others live: is it their number, or the pace?"""
