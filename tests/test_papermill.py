@@ -30,6 +30,13 @@ NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
             {"lives": 1, "hold": 1.0, "patience": 3.0},
             "0 of 0 ended without a close frame within 1 s of our ping",
         ),
+        (
+            "runbooks/investigate_a_live_backend",
+            ["early-ping-abort:window=3"],
+            {"budget": 12.0, "verify": False},
+            "early-ping-abort, who acts: server",
+        ),
+        ("runbooks/investigate_a_live_backend", [], {"budget": 6.0}, "no cure was tried"),
     ],
 )
 def test_notebook_runs_against_a_named_backend(
