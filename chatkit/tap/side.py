@@ -11,7 +11,6 @@ from typing import Any, Protocol, cast
 from chatkit.faults.moments import How
 from chatkit.faults.path_moments import Direction
 
-
 READ_SIZE = 65_536
 """Bytes that are read at a time."""
 
