@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import Literal
 
-from chatkit.faults.path_moments import Answered, Flowed, Linked, Lose, Mangle, Passing, Requested, Rewrite, Swap
+from chatkit.faults.path_moments import Answered, Flowed, Linked, Lose, Mangle, Passing, Requested, Rewrite
 
 FrameKind = Literal["data", "app-ping", "protocol-ping", "protocol-pong", "close"]
 How = Literal["fin", "rst"]
@@ -320,7 +320,7 @@ class Wake:
     """Filled in by the plan."""
 
 
-PathAction = Rewrite | Mangle | Swap | Lose
+PathAction = Rewrite | Mangle | Lose
 """What only a hop in front of a server can do."""
 Action = (
     Abort

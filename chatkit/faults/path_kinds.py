@@ -141,6 +141,7 @@ ENTRIES = (
         "a message arrives after the one that was sent behind it",
         "out-of-order",
         share("share of the messages that wait for the next one"),
+        seconds("wait", "how long it waits for the next one at most", 0.5),
         choice("direction", f"in which direction, {_WAY}", "inbound", "outbound", "both"),
     ),
     _path(

@@ -76,11 +76,6 @@ class Mangle:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Swap:
-    """Send this message after the next one of its direction."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Lose:
     """From now on lose packets of this connection."""
 

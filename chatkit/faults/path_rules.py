@@ -17,6 +17,7 @@ from chatkit.faults.moments import (
     Delay,
     Drop,
     Duplicate,
+    Hold,
     How,
     Moment,
     Opened,
@@ -26,7 +27,7 @@ from chatkit.faults.moments import (
     Woke,
 )
 from chatkit.faults.parse import Fault
-from chatkit.faults.path_moments import Answered, Flowed, Linked, Lose, Mangle, Passing, Requested, Rewrite, Swap
+from chatkit.faults.path_moments import Answered, Flowed, Linked, Lose, Mangle, Passing, Requested, Rewrite
 
 _TICK = 1e-3
 """Timers fire up to a clock tick early: without slack a wake-up would follow for microseconds."""
@@ -154,7 +155,7 @@ def frame_duplicate(fault: Fault, memory: Memory, moment: Moment, now: float, ch
 
 def frame_reorder(fault: Fault, memory: Memory, moment: Moment, now: float, chance: Chance) -> Answer:
     """Each message is one draw."""
-    return _by_share(fault, memory, moment, chance, Swap())
+    return _by_share(fault, memory, moment, chance, Hold(seconds=fault.seconds("wait")))
 
 
 def frame_corrupt(fault: Fault, memory: Memory, moment: Moment, now: float, chance: Chance) -> Answer:

@@ -41,9 +41,15 @@ class Front:
 
         Raises:
             LabError: the port is taken.
+            MissingDependency: a certificate is to be made and ``cryptography`` is not installed.
         """
-        hop = Hop(bind(self._host, self._port), to=f"http://{address}", faults=self._plan.faults, seed=self._plan.seed)
-        await hop.open_here()
+        sock = bind(self._host, self._port)
+        try:
+            hop = Hop(sock, to=f"http://{address}", faults=self._plan.faults, seed=self._plan.seed)
+            await hop.open_here()
+        except BaseException:
+            sock.close()
+            raise
         self.hop = hop
 
     async def close(self) -> None:

@@ -106,8 +106,9 @@ class Hop:
     def start(self) -> Self:
         """Runs the hop on a thread of its own and returns when it listens; again is fine."""
         if self._thread is None:
-            self._thread = LoopThread(self.open_here, self.shut_here, name="chatkit-hop")
-            self._thread.start()
+            thread = LoopThread(self.open_here, self.shut_here, name="chatkit-hop")
+            thread.start()
+            self._thread = thread
             atexit.register(self.close)
         return self
 

@@ -109,7 +109,7 @@ class Pair:
         self.server.end("fin")
         for why in ("full", "lane"):
             self.client.release(why)  # what still comes is read and thrown away, or its end would be an RST
-        self._later(LINGER, lambda: self.client.end("fin"))
+        self.later(LINGER, lambda: self.client.end("fin"))
 
     def abandon(self) -> None:
         """Ends what there is of a pair that was never linked, or whose hop is no more."""
@@ -173,6 +173,17 @@ class Pair:
         """Passes bytes on."""
         if not self._over:
             self._lanes[way].put(data, delay)
+
+    def later(self, seconds: float, callback: Callable[[], None]) -> None:
+        """Calls after that time, unless it is over by then."""
+        loop = asyncio.get_running_loop()
+
+        def run() -> None:
+            self._timers.discard(timer)
+            callback()
+
+        timer = loop.call_later(seconds, run)
+        self._timers.add(timer)
 
     def opened(self) -> None:
         """A WebSocket is open."""
@@ -257,7 +268,7 @@ class Pair:
                 for action in self.ask(Woke(key=wake.key)):
                     self._perform(action)
 
-        self._later(wake.after, woke)
+        self.later(wake.after, woke)
 
     def _perform(self, action: Action) -> None:
         match action:
@@ -267,16 +278,6 @@ class Pair:
                 self.close(code, reason)
             case BlackHole(seconds=seconds):
                 self.mute(seconds)
-
-    def _later(self, seconds: float, callback: Callable[[], None]) -> None:
-        loop = asyncio.get_running_loop()
-
-        def run() -> None:
-            self._timers.discard(timer)
-            callback()
-
-        timer = loop.call_later(seconds, run)
-        self._timers.add(timer)
 
     def _stop(self, *, clear: bool = True) -> None:
         self._over = True

@@ -9,11 +9,24 @@ from __future__ import annotations
 import json
 import re
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 from chatkit.deflate import Compression, deflate_parameters
-from chatkit.faults.moments import Abort, Action, CloseWith, Delay, Drop, Duplicate, FrameKind, How, Moment, Refuse
-from chatkit.faults.path_moments import Answered, Direction, Mangle, Passing, Requested, Rewrite, Swap
+from chatkit.faults.moments import (
+    Abort,
+    Action,
+    CloseWith,
+    Delay,
+    Drop,
+    Duplicate,
+    FrameKind,
+    Hold,
+    How,
+    Moment,
+    Refuse,
+)
+from chatkit.faults.path_moments import Answered, Direction, Mangle, Passing, Requested, Rewrite
 from chatkit.tap.altering import answer_head, mangled, page, request_head
 from chatkit.wire.cutting import Cut, Cutter
 from chatkit.wire.frames import CLOSE, PING, PONG, TEXT, Violation
@@ -42,6 +55,9 @@ class Road(Protocol):
 
     def put(self, way: Direction, data: bytes, delay: float) -> None:
         """Passes bytes on."""
+
+    def later(self, seconds: float, callback: Callable[[], None]) -> None:
+        """Calls after that time, unless it is over by then."""
 
     def opened(self) -> None:
         """The 101 is on its way."""
@@ -273,8 +289,10 @@ class Reading:
             self._skip[side] = drops
         if kind == "close":
             self._flush(side, delay)
-        if any(isinstance(action, Swap) for action in actions) and not self._late[side]:
+        hold = next((action for action in actions if isinstance(action, Hold)), None)
+        if hold is not None and not drops and not self._late[side]:
             self._late[side] = raw
+            road.later(hold.seconds, lambda: self._flush(side, 0.0) if self._late[side] is raw else None)
         elif not drops:
             road.put(way, raw * 2 if Duplicate() in actions and cut.ends else raw, delay)
             if kind in ("data", "app-ping") and cut.ends:

@@ -16,6 +16,7 @@ from chatkit.faults.moments import (
     Delay,
     Drop,
     Duplicate,
+    Hold,
     Opened,
     Received,
     Refuse,
@@ -24,7 +25,7 @@ from chatkit.faults.moments import (
     Woke,
 )
 from chatkit.faults.path_kinds import NEEDS_FILTER, READS_FRAMES
-from chatkit.faults.path_moments import Answered, Flowed, Linked, Lose, Mangle, Passing, Requested, Rewrite, Swap
+from chatkit.faults.path_moments import Answered, Flowed, Linked, Lose, Mangle, Passing, Requested, Rewrite
 
 from .test_plan import play
 
@@ -166,7 +167,7 @@ def control(kind: str, direction: str) -> Passing:
         ("frame-drop:share=0", [(1, REPLY), (2, REPLY)], []),
         ("frame-delay:delay=2", [*HANDSHAKE, (1, REPLY)], [(1, Delay(seconds=2))]),
         ("frame-duplicate", [*HANDSHAKE, (1, REPLY)], [*ALONE, (1, Duplicate())]),
-        ("frame-reorder:direction=outbound", [*HANDSHAKE, (1, REPLY), (2, SAID)], [*ALONE, (2, Swap())]),
+        ("frame-reorder:direction=outbound", [*HANDSHAKE, (1, REPLY), (2, SAID)], [*ALONE, (2, Hold(seconds=0.5))]),
         ("frame-corrupt", [*HANDSHAKE, (1, REPLY)], [(0, Rewrite(what="uncompressed")), (1, Mangle(how="utf8"))]),
         ("frame-malformed", [*HANDSHAKE, (1, REPLY)], [(1, Mangle(how="reserved-bit"))]),
         # noise

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
 import httpx
 import pytest
 
-from chatkit.errors import InvalidInput, LabError
+from chatkit.errors import InvalidInput, LabError, MissingDependency
 from chatkit.lab import LabServer
+from conftest import until
+
+from .test_faults import ending
 
 
 def test_a_lab_on_a_thread_with_a_hop_in_front() -> None:
@@ -40,3 +45,28 @@ def test_a_taken_port_leaves_nothing_open() -> None:
         port = int(lab.url.rsplit(":", 1)[1])
         with pytest.raises(LabError, match=f"port {port} is taken"):
             LabServer(faults=["latency:delay=0"], port=port).start()
+
+
+@pytest.mark.parametrize(("how", "seen"), [("fin", "fin"), ("rst", "rst"), ("close", "close 1012")])
+async def test_what_the_backend_does_shows_in_front_of_the_hop(house, how, seen) -> None:
+    """Each of its endings arrives as it was."""
+    there = await house("latency:delay=0")
+    ada = await there.enter()
+    there.lab.cut(how)
+    assert ending(await ada.end()) == seen
+
+
+async def test_an_end_of_the_client_shows_behind_the_hop(house) -> None:
+    """The backend counts it as gone."""
+    there = await house("latency:delay=0")
+    ada = await there.enter()
+    ada.ws.transport.abort()
+    await until(lambda: there.lab.stats.ended == 1)
+
+
+def test_a_certificate_that_cannot_be_made_leaves_nothing_open(monkeypatch) -> None:
+    """Neither the hop's port nor the backend's."""
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives", None)
+    lab = LabServer(faults=["tls-failure"])
+    with pytest.raises(MissingDependency, match="cryptography"):
+        lab.start()

@@ -337,11 +337,12 @@ async def test_frame_duplicate(house) -> None:
 
 
 async def test_frame_reorder(house) -> None:
-    """Pairs change places."""
-    ada = await (await house("frame-reorder:direction=outbound")).enter()
+    """Pairs change places; one that nothing follows comes late."""
+    ada = await (await house("frame-reorder:direction=outbound,wait=0.2")).enter()
     for n in range(4):
         await ada.tell("ping", timestamp=str(n))
     assert [(await ada.hear())["timestamp"] for _ in range(4)] == ["1", "0", "3", "2"]
+    assert await ada.pong() == []
 
 
 @pytest.mark.parametrize(
