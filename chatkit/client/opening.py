@@ -162,7 +162,9 @@ async def open_connection(
         raise
     except Exception as error:
         failure = explain_failure(error, progress.stage, shown, recorder)
-        tap.record(AttemptFailed, stage=failure.stage, error=failure.what, status=failure.status)
+        # The library's own words tell a certificate from plain text, and which header was wrong.
+        words = f"{failure.what}: {failure.got}" if failure.status is None and failure.got else failure.what
+        tap.record(AttemptFailed, stage=failure.stage, error=recorder.redactor.text(words)[:300], status=failure.status)
         raise failure from None
 
 

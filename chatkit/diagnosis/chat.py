@@ -34,6 +34,8 @@ STUCK_AFTER = 5.0
 STORM_ATTEMPTS, STORM_PAUSE, STORM_LIFE = 5, 1.0, 3.0
 """Attempts in a row, the pause in seconds that a well-behaved client stays above in the long run, and the age up to
 which a life is no success after which a client may begin anew."""
+HEALTH_NEAR = 5.0
+"""Seconds around a failure within which a look at health is about the same time."""
 SEEN_TO_USE = 2
 """Looks with HEAD from which on the monitor is seen to use it."""
 GATEWAY = {502, 503, 504}
@@ -222,6 +224,10 @@ def errors(facts: Facts) -> Case | None:
         f"{len(bad)} of {len(asked)} requests of the chat were answered {bad[0].status} while a connection was open"
     )
     found = [Observation(of="errors", value=value, finding=finding, events=tuple(one.id for one in bad[:20]))]
+    good = [one for one in facts.health if one.healthy and abs(one.at - bad[0].at) <= HEALTH_NEAR]
+    if good:
+        words = "the health endpoint was good meanwhile"
+        found.append(Observation(of="health", value="good", finding=words, events=tuple(one.id for one in good[:5])))
     lives = list(dict.fromkeys(life for one in bad for life in facts.open_at(one.at)))
     return _made(
         "errors", "requests fail", found, lives, code=f"HTTP {bad[0].status}", status=bad[0].status, trigger="message"

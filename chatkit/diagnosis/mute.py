@@ -9,10 +9,10 @@ from chatkit.events import FrameReceived, HealthChecked, HttpAnswered, HttpFaile
 
 LONG = 3.0
 """Seconds from which on an answer is late enough to be a sign."""
-LONG_BESIDE = 2.4
+LONG_BESIDE = 2.7
 """The same in an investigation, which asks health and sockets every second and knows its own loop's lag."""
-OWN_LAG = 0.4
-"""Seconds of our own loop's lag that make its silence nobody's."""
+OWN_SHARE = 0.5
+"""Share of such a time for which our own loop was away from which on it is ours and nobody else's."""
 EDGE = 0.5
 """Seconds at both ends of a mute time in which something may still come."""
 
@@ -28,7 +28,7 @@ class Mute(Struct, frozen=True, kw_only=True):
     events: tuple[str, ...]
     """Answers that came late, and pings that waited."""
     signs: tuple[str, ...]
-    """Which of health, API and sockets were seen to wait."""
+    """Which of health, API, sockets and upgrades were seen to wait."""
 
     @property
     def seconds(self) -> float:
@@ -53,6 +53,7 @@ def mutes(facts: Facts) -> tuple[Mute, ...]:
         waited = _waited(facts, begin, end)
         signs = {"health" if isinstance(one, HealthChecked) else "API" for one in group}
         signs |= {"sockets"} if waited else set()
+        signs |= {"upgrades"} if _opening(facts, begin, end, long) else set()
         if len(signs) >= 2:
             events = (*(one.id for one in group), *waited)
             found.append(Mute(begin=begin, end=end, events=events[:20], signs=tuple(sorted(signs))))
@@ -61,7 +62,10 @@ def mutes(facts: Facts) -> tuple[Mute, ...]:
 
 def _ours(facts: Facts, begin: float, end: float) -> bool:
     """Whether it was our own loop, in an investigation, that stood still."""
-    return bool(facts.arms) and any(one.lag >= OWN_LAG and begin < one.at < end + 1.0 for one in facts.lags)
+    if not facts.arms:
+        return False
+    away = [min(one.at, end) - max(one.at - one.lag, begin) for one in facts.lags]
+    return sum(each for each in away if each > 0) >= OWN_SHARE * (end - begin)
 
 
 def _came(one: Look) -> bool:
@@ -95,6 +99,12 @@ def _waited(facts: Facts, begin: float, end: float) -> tuple[str, ...]:
     """Our pings of that time: none was answered before its end, or something would have come."""
     asked = [_pings(life, begin, end) for life in facts.lives]
     return tuple(id for ids in asked for id in ids)
+
+
+def _opening(facts: Facts, begin: float, end: float, long: float) -> bool:
+    """Whether a connection that was being opened had to wait through it."""
+    times = [(life.connection.started_at, life.start) for life in (*facts.lives, *facts.variants) if life.opened]
+    return any(opened - tried >= long and tried < end and opened > begin for tried, opened in times)
 
 
 def _pings(life: Life, begin: float, end: float) -> tuple[str, ...]:

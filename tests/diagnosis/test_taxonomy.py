@@ -32,6 +32,7 @@ IN_WORDS = {
         "count_words",
         "gap_words",
         "window_words",
+        "limit_words",
         "first",
         "how",
         "trigger_words",
