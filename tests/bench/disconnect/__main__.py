@@ -16,6 +16,10 @@ SHORT_SECONDS = 300.0
 """After this nothing is begun any more in the short form, which may last six minutes."""
 
 
+BUDGET, SHORT_BUDGET = 60.0, 30.0
+"""Seconds for a diagnosis; enough for a time-out of 6 s and a round that brackets it, and for little more."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options."""
     parser.add_argument(
@@ -26,9 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", action="append", metavar="TEXT", help="ids or labels that hold this; again for more")
     parser.add_argument("--short", action="store_true", help="one incident of each cause, at most six minutes")
     parser.add_argument("--jobs", type=int, default=3, metavar="N", help="side by side (default: %(default)s)")
-    parser.add_argument(
-        "--budget", type=float, default=60.0, metavar="S", help="of each diagnosis (default: %(default)g)"
-    )
+    parser.add_argument("--budget", type=float, metavar="S", help="of each diagnosis (default: 60, or 30 with --short)")
     parser.add_argument("--resume", type=Path, metavar="FILE", help="append to this file, leave out what it holds")
     parser.add_argument("--list", action="store_true", help="print the incidents and end")
 
@@ -54,7 +56,8 @@ async def measure(args: argparse.Namespace) -> None:
     to_do = still_to_do(wanted, before)
     print(f"DisconnectBench: {len(to_do)} of {len(wanted)} incidents to run, {args.jobs} side by side", flush=True)
     lasting = SHORT_SECONDS if args.short else float("inf")
-    rows = await run(to_do, jobs=args.jobs, budget=args.budget, path=args.resume, lasting=lasting, told=tell)
+    budget = args.budget or (SHORT_BUDGET if args.short else BUDGET)
+    rows = await run(to_do, jobs=args.jobs, budget=budget, path=args.resume, lasting=lasting, told=tell)
     print()
     print(report(latest([*before, *rows], wanted)))
     if left := len(to_do) - len(rows):

@@ -16,7 +16,7 @@ Starting = Callable[[], AbstractAsyncContextManager[Site]]
 SERVER = ("server",)
 MESSAGES = among("data-frames", "app-ping", "outbound")
 """An application that waits for a message counts the client's messages and sees no RFC 6455 ping."""
-INTRUSIVE = ("--intrusive",)
+INTRUSIVE = ("--intrusive", "--yes")
 HEALTHY_FLAGS = {
     "healthy": (),
     "healthy-server-pings": ("--ws-ping-interval", "2", "--ws-ping-timeout", "2"),
@@ -82,7 +82,7 @@ def uvicorn_incidents(seed: int) -> Iterator[Incident]:
     yield one(
         "blocked", "server-blocked-loop", told={"block": 3, "every": 4}, minimum_s=7, expected={"mute_s": Near(3)}
     )
-    patience, lost = chance.randint(2, 3), round(chance.uniform(4, 6), 1)
+    patience, lost = chance.randint(2, 3), round(chance.uniform(8, 10), 1)
     yield one(
         "worker-lost", "worker-timeout", "--workers", "3", "--timeout-worker-healthcheck", str(patience),
         told={"backtrack": lost}, minimum_s=lost + patience,
