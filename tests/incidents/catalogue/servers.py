@@ -16,7 +16,7 @@ Starting = Callable[[], AbstractAsyncContextManager[Site]]
 SERVER = ("server",)
 MESSAGES = among("data-frames", "app-ping", "outbound")
 """An application that waits for a message counts the client's messages and sees no RFC 6455 ping."""
-INTRUSIVE = ("--intrusive", "--yes")
+INTRUSIVE = ("--intrusive",)
 HEALTHY_FLAGS = {
     "healthy": (),
     "healthy-server-pings": ("--ws-ping-interval", "2", "--ws-ping-timeout", "2"),
@@ -47,7 +47,7 @@ def uvicorn_incidents(seed: int) -> Iterator[Incident]:
     yield one("ws-none", "upgrade-stripped", "--ws", "none", who=("server", "proxy"))
     limit = chance.randint(3, 5)
     yield one("app-limit", "connection-limit", told={"limit": limit}, expected={"limit_connections": among(limit)})
-    most = chance.choice([512, 1024, 2048])
+    most = chance.choice([1024, 8192, 65_536])
     yield one(
         "ws-max-size", "message-too-big", "--ws-max-size", str(most),
         expected={"limit_bytes": Between(most * 0.97, most * 1.03)}, options=INTRUSIVE,
@@ -115,7 +115,7 @@ def aiohttp_incidents(seed: int) -> Iterator[Incident]:
     idle = round(chance.uniform(3, 6), 1)
     expected: dict[str, Expected] = {"timeout_s": Near(idle), "counts": MESSAGES}
     yield replace(one("receive-timeout", "idle-timeout", idle=idle), expected=expected, minimum_s=idle)
-    most = chance.choice([512, 1024, 2048])
+    most = chance.choice([1024, 8192, 65_536])
     size = {"limit_bytes": Between(most * 0.97, most * 1.03)}
     yield replace(one("max-msg-size", "message-too-big", most=most), expected=size, options=INTRUSIVE)
     window = round(chance.uniform(1.2, 3.5), 1)
@@ -139,7 +139,7 @@ def node_incidents(seed: int) -> Iterator[Incident]:
     sweep = round(chance.uniform(2, 4), 1)
     swept: dict[str, Expected] = {"timeout_s": Between(sweep, 2 * sweep), "counts": MESSAGES}
     yield replace(one("sweep-deaf-to-pongs", "idle-timeout", sweep=sweep, deaf=1), expected=swept, minimum_s=2 * sweep)
-    most = chance.choice([512, 1024, 2048])
+    most = chance.choice([1024, 8192, 65_536])
     size = {"limit_bytes": Between(most * 0.97, most * 1.03)}
     yield replace(one("max-payload", "message-too-big", most=most), expected=size, options=INTRUSIVE)
     window = round(chance.uniform(1.2, 3.5), 1)
