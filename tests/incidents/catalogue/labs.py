@@ -177,9 +177,7 @@ def frames(chance: random.Random) -> Iterator[Case]:
         most = chance.choice([1024, 8192, 65_536])
         size: dict[str, Expected] = {"limit_bytes": Between(0.97 * most, 1.03 * most)}
         fault = f"message-too-big:limit={most},how={how}"
-        yield Case(
-            name=f"too-big-{how}", fault=fault, label="message-too-big", expected=size, options=("--intrusive",)
-        )
+        yield Case(name=f"too-big-{how}", fault=fault, label="message-too-big", expected=size, options=("--intrusive",))
     yield Case(name="too-big-for-us", fault="big-frame", label="client-message-limit", who=CLIENT)
     yield Case(name="not-json", fault=f"invalid-json:after={after}", label="wrong-contract", minimum_s=after)
     for on in ("typing", "session_sync"):
