@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Sequence
+import signal
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 from tests.bench.disconnect.run import latest, read, run, short, still_to_do
 from tests.bench.disconnect.score import Row, report
@@ -71,13 +73,21 @@ def tell(row: Row) -> None:
     print(f"{row.mark:<10}{row.key:<44}{row.label:<24}{row.wall_s:6.1f} s  {what}", flush=True)
 
 
+async def _until_a_signal(work: Coroutine[Any, Any, None]) -> None:
+    """SIGTERM as Ctrl-C: the stacks run in process groups of their own and would outlive us."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await work
+
+
 def main(words: Sequence[str] | None = None) -> None:
     """The command."""
     parser = argparse.ArgumentParser(description="How often chatkit diagnose is right on incidents of known cause.")
     add_arguments(parser)
     try:
-        asyncio.run(measure(parser.parse_args(words)))
-    except KeyboardInterrupt:
+        asyncio.run(_until_a_signal(measure(parser.parse_args(words))))
+    except (KeyboardInterrupt, asyncio.CancelledError):
         # Every row is in the file already; --resume goes on from there.
         raise SystemExit(130) from None
 

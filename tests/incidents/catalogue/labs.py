@@ -15,7 +15,7 @@ import websockets
 
 from chatkit.lab.users import PASSWORD
 from tests.incidents import stacks
-from tests.incidents.incident import NONE, Between, Expected, Incident, Near, Site, among, drawn
+from tests.incidents.incident import NONE, Expected, Incident, Near, Site, among, drawn
 from tests.incidents.processes import meanwhile
 
 SERVER, CLIENT, RULE = ("server",), ("client",), ("server", "proxy")
@@ -175,7 +175,7 @@ def frames(chance: random.Random) -> Iterator[Case]:
     yield Case(name="policy", fault=fault, label="policy-violation", expected={"code": among(code)}, minimum_s=after)
     for how in ("close", "rst"):
         most = chance.choice([1024, 8192, 65_536])
-        size: dict[str, Expected] = {"limit_bytes": Between(0.97 * most, 1.03 * most)}
+        size: dict[str, Expected] = {"limit_bytes": Near(most)}
         fault = f"message-too-big:limit={most},how={how}"
         yield Case(name=f"too-big-{how}", fault=fault, label="message-too-big", expected=size, options=("--intrusive",))
     yield Case(name="too-big-for-us", fault="big-frame", label="client-message-limit", who=CLIENT)
