@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from chatkit.lab.tokens import Mint
 from tests.incidents.incident import Site
@@ -36,6 +37,13 @@ NODE_PATH = "/usr/share/nodejs"
 @asynccontextmanager
 async def lab_process(*faults: str, seed: int = 0) -> AsyncIterator[tuple[Program, str]]:
     """The lab as a process, and a token of its default user."""
+    async with _ready_lab(*faults, seed=seed) as (program, ready):
+        yield program, ready["token"]
+
+
+@asynccontextmanager
+async def _ready_lab(*faults: str, seed: int) -> AsyncIterator[tuple[Program, dict[str, Any]]]:
+    """The lab as a process, and the line by which it says where it is."""
     port = free_port()
     command = python("-m", "chatkit", "lab", "--port", str(port), "--seed", str(seed))
     for fault in faults:
@@ -43,14 +51,20 @@ async def lab_process(*faults: str, seed: int = 0) -> AsyncIterator[tuple[Progra
     async with folder() as place:
         program = Program(command, port=port, log=place / "log", environment=python_environment(), announces=True)
         async with running(program):
-            yield program, json.loads(program.announced)["token"]
+            yield program, json.loads(program.announced)
 
 
 @asynccontextmanager
 async def lab(*faults: str, seed: int = 0) -> AsyncIterator[Site]:
-    """The lab with faults."""
-    async with lab_process(*faults, seed=seed) as (program, token):
-        yield Site(url=f"http://127.0.0.1:{program.port}", bot=BOT, token=token, pids=(program.pid,))
+    """The lab with faults; with one of the path there is a hop, and a way past it."""
+    async with _ready_lab(*faults, seed=seed) as (program, ready):
+        yield Site(
+            url=ready["url"],
+            bot=BOT,
+            token=ready["token"],
+            direct_url=ready.get("direct_url"),
+            pids=(program.pid,),
+        )
 
 
 class Server:

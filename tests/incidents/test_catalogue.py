@@ -8,8 +8,8 @@ import pytest
 
 from chatkit.diagnosis.taxonomy import causes
 from chatkit.faults.catalogue import CATALOGUE
-from chatkit.faults.plan import FaultPlan
-from tests.incidents.catalogue import STACKS, incidents, labs, seeds
+from chatkit.faults.parse import parse_fault
+from tests.incidents.catalogue import hops, incidents, labs, seeds
 from tests.incidents.checks import CHECKS
 from tests.incidents.incident import NONE, Incident, drawn
 from tests.incidents.test_stacks import fault_of
@@ -33,7 +33,7 @@ def test_labels_are_of_the_taxonomy() -> None:
 
 def test_every_real_stack_has_a_check_for_its_faults() -> None:
     """What is not seen by a client is no incident."""
-    assert {one.label for one in ALL if one.stack != "lab"} <= set(CHECKS)
+    assert {one.label for one in ALL if one.stack not in ("lab", "hop")} <= set(CHECKS)
 
 
 def test_parameters_come_from_the_seed() -> None:
@@ -57,9 +57,9 @@ def test_reserved_seeds_are_apart() -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_the_lab_knows_its_faults(seed: int) -> None:
     """Every text is one of ``chatkit lab --list-faults``, and means the cause of its label."""
-    for case in labs.cases(drawn("lab", seed)):
-        (fault,) = FaultPlan([case.fault]).faults
-        assert CATALOGUE[fault.id].cause == case.label
+    pairs = [(case.fault, case.label) for case in labs.cases(drawn("lab", seed))]
+    pairs += [(case.fault, case.label) for case in hops.cases(drawn("hop", seed))]
+    assert [pair for pair in pairs if CATALOGUE[parse_fault(pair[0]).id].cause != pair[1]] == []
 
 
 def test_healthy_runs_are_a_good_part() -> None:
@@ -69,6 +69,6 @@ def test_healthy_runs_are_a_good_part() -> None:
 
 @pytest.mark.slow
 async def test_noise_beside_a_healthy_lab_is_benign() -> None:
-    """The whole contract works beside a colleague."""
-    noisy = [one for one in STACKS["lab"](1) if one.label == NONE]
+    """The whole contract works beside a colleague, and on a path that is slow or loses packets."""
+    noisy = [one for one in incidents([1], ["lab", "hop"]) if one.label == NONE]
     assert [wrong for wrong in await asyncio.gather(*map(fault_of, noisy)) if wrong] == []

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Sequence
+import signal
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 from tests.bench.disconnect.run import latest, read, run, short, still_to_do
 from tests.bench.disconnect.score import Row, report
@@ -14,6 +16,10 @@ from tests.incidents.incident import Incident
 
 SHORT_SECONDS = 300.0
 """After this nothing is begun any more in the short form, which may last six minutes."""
+
+
+BUDGET, SHORT_BUDGET = 60.0, 30.0
+"""Seconds for a diagnosis; enough for a time-out of 6 s and a round that brackets it, and for little more."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,9 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", action="append", metavar="TEXT", help="ids or labels that hold this; again for more")
     parser.add_argument("--short", action="store_true", help="one incident of each cause, at most six minutes")
     parser.add_argument("--jobs", type=int, default=3, metavar="N", help="side by side (default: %(default)s)")
-    parser.add_argument(
-        "--budget", type=float, default=60.0, metavar="S", help="of each diagnosis (default: %(default)g)"
-    )
+    parser.add_argument("--budget", type=float, metavar="S", help="of each diagnosis (default: 60, or 30 with --short)")
     parser.add_argument("--resume", type=Path, metavar="FILE", help="append to this file, leave out what it holds")
     parser.add_argument("--list", action="store_true", help="print the incidents and end")
 
@@ -54,7 +58,8 @@ async def measure(args: argparse.Namespace) -> None:
     to_do = still_to_do(wanted, before)
     print(f"DisconnectBench: {len(to_do)} of {len(wanted)} incidents to run, {args.jobs} side by side", flush=True)
     lasting = SHORT_SECONDS if args.short else float("inf")
-    rows = await run(to_do, jobs=args.jobs, budget=args.budget, path=args.resume, lasting=lasting, told=tell)
+    budget = args.budget or (SHORT_BUDGET if args.short else BUDGET)
+    rows = await run(to_do, jobs=args.jobs, budget=budget, path=args.resume, lasting=lasting, told=tell)
     print()
     print(report(latest([*before, *rows], wanted)))
     if left := len(to_do) - len(rows):
@@ -68,13 +73,21 @@ def tell(row: Row) -> None:
     print(f"{row.mark:<10}{row.key:<44}{row.label:<24}{row.wall_s:6.1f} s  {what}", flush=True)
 
 
+async def _until_a_signal(work: Coroutine[Any, Any, None]) -> None:
+    """SIGTERM as Ctrl-C: the stacks run in process groups of their own and would outlive us."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await work
+
+
 def main(words: Sequence[str] | None = None) -> None:
     """The command."""
     parser = argparse.ArgumentParser(description="How often chatkit diagnose is right on incidents of known cause.")
     add_arguments(parser)
     try:
-        asyncio.run(measure(parser.parse_args(words)))
-    except KeyboardInterrupt:
+        asyncio.run(_until_a_signal(measure(parser.parse_args(words))))
+    except (KeyboardInterrupt, asyncio.CancelledError):
         # Every row is in the file already; --resume goes on from there.
         raise SystemExit(130) from None
 

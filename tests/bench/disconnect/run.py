@@ -117,7 +117,8 @@ def short(incidents: Iterable[Incident]) -> list[Incident]:
         used[one.stack] = used.get(one.stack, 0) + 1
         chosen[label] = one
     healthy = {one.stack: one for one in reversed(quick) if one.label == NONE}
-    return [*chosen.values(), *healthy.values()]
+    # A healthy verdict takes the whole budget: those that last longest begin first.
+    return [*healthy.values(), *chosen.values()]
 
 
 async def run(

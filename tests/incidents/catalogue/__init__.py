@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from tests.incidents.catalogue.hops import hop_incidents
 from tests.incidents.catalogue.labs import lab_incidents
 from tests.incidents.catalogue.proxies import haproxy_incidents, nginx_incidents
 from tests.incidents.catalogue.servers import aiohttp_incidents, node_incidents, uvicorn_incidents
@@ -11,6 +12,7 @@ from tests.incidents.incident import RESERVED, Incident
 
 STACKS: dict[str, Callable[[int], Iterator[Incident]]] = {
     "lab": lab_incidents,
+    "hop": hop_incidents,
     "nginx": nginx_incidents,
     "haproxy": haproxy_incidents,
     "uvicorn": uvicorn_incidents,

@@ -4,8 +4,8 @@ Options (seconds or counts): ``early_ping`` set-up takes that long and a ping be
 after that long without a message; ``age`` at that age; ``expire`` at the token's ``exp``; ``replace`` the former
 socket of a user and bot; ``limit`` sockets at most; ``copies`` of each reply on the socket; ``slow`` the first reply
 takes longer, ``jitter`` each by up to so much; ``block`` the loop for so long ``every`` so often; ``typing`` the
-handler of that message raises; ``stuck`` the greeting never comes; ``backtrack`` after that long one worker gets lost in a regular
-expression, which holds the interpreter, so that its supervisor kills it.
+handler of that message raises; ``stuck`` the greeting never comes; ``backtrack`` each time after that long one worker gets lost in a
+regular expression, which holds the interpreter, so that its supervisor kills it.
 """
 
 from __future__ import annotations
@@ -62,14 +62,14 @@ async def block() -> None:
 
 
 async def backtrack() -> None:
-    """The first worker of a supervisor that comes here; those that replace it find the mark of its parent."""
-    if "backtrack" not in OPTIONS:
-        return
-    await asyncio.sleep(OPTIONS["backtrack"])
-    with contextlib.suppress(FileExistsError):
-        Path(os.environ["INCIDENT_FOLDER"], "mark").touch(exist_ok=False)
-        # Exponential in the length: minutes.
-        re.match(r"(a+)+$", "a" * 40 + "!")
+    """Every so often one worker, the first to come here, is lost until its supervisor ends it."""
+    while period := OPTIONS.get("backtrack"):
+        await asyncio.sleep(period - time.time() % period)
+        with contextlib.suppress(FileExistsError):
+            # One mark for each time: the others of the moment go on, and the worker that comes as a replacement, too.
+            Path(os.environ["INCIDENT_FOLDER"], f"lost-{time.time() // period:.0f}").touch(exist_ok=False)
+            # Exponential in the length: minutes.
+            re.match(r"(a+)+$", "a" * 40 + "!")
 
 
 app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
