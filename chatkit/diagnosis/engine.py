@@ -108,7 +108,8 @@ def stand(trace: Trace, *, baseline: Trace | None = None, health_method: str | N
             faults.append((case, hypotheses))
         else:
             doubts.append((case, hypotheses))
-    named = _merged([ranked_cause(facts, case, _top(case, hs)) for case, hs in faults])
+    # Of an investigation, one connection that shows it is as good as many that were opened for the purpose.
+    named = _merged([ranked_cause(facts, case, _top(case, hs)) for case, hs in faults], by_number=not facts.arms)
     left_out = untried(facts) if facts.arms and not named else ()
     verdict = "fault" if named else "inconclusive" if doubts or left_out or not _anything(facts) else "no-fault"
     diagnosis = Diagnosis(
@@ -225,10 +226,11 @@ def _of_arms(case: Case, cause: Cause, rival: Cause | None) -> list[tuple[float,
     return [(weight, observation(course)) for weight, course in case.trials.between(cause, rival)]
 
 
-def _merged(found: list[RankedCause]) -> tuple[RankedCause, ...]:
-    """One entry per cause, the one that explains most first."""
+def _merged(found: list[RankedCause], by_number: bool) -> tuple[RankedCause, ...]:
+    """One entry per cause, the one that explains most first; or, where numbers mean nothing, the surest."""
     by_id: dict[str, RankedCause] = {}
-    for cause in sorted(found, key=lambda one: -one.confidence * (1 + math.log2(max(1, len(one.connections))))):
+    weight = {id(one): (1 + math.log2(max(1, len(one.connections)))) if by_number else 1.0 for one in found}
+    for cause in sorted(found, key=lambda one: -one.confidence * weight[id(one)]):
         if cause.id not in by_id:
             by_id[cause.id] = cause
             continue
