@@ -1,0 +1,201 @@
+"""Rounds of arms against a simulated backend: what each treatment does, until a rule ends it, as a recording.
+
+A rule says of a course at which age the backend ends it. The rules here are written as a backend would follow them,
+step by step, and not as the mechanisms predict them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from msgspec.structs import replace
+
+from chatkit.diagnosis.courses import Course
+from chatkit.diagnosis.endings import cases
+from chatkit.diagnosis.facts import Facts
+from chatkit.diagnosis.trials import Trials
+from chatkit.events import ArmStarted, FrameSent, HttpRequested
+from chatkit.experiments.treatments import ALONE, Treatment, first_round
+from chatkit.trace import Trace
+from tests.diagnosis.stories.telling import Tale
+
+Rule = Callable[[Course], float]
+End = Callable[[Tale, float, str], None]
+
+ROUND = first_round(stabilise=5.0, interval=30.0)
+"""The first round against a backend that speaks the built-in profile."""
+GOODBYE = 0.002
+"""Seconds between two arms of which we take our leave."""
+
+
+# Rules of a backend
+
+
+def never(course: Course) -> float:
+    """A healthy one."""
+    return math.inf
+
+
+def idle(timeout: float, counts: str = "any") -> Rule:
+    """It ends what was quiet for so long."""
+
+    def rule(course: Course) -> float:
+        last = 0.0
+        for age in sorted(course.activity[counts]):
+            if age - last >= timeout:
+                break
+            last = age
+        return last + timeout
+
+    return rule
+
+
+def age(seconds: float) -> Rule:
+    """It ends what is so old."""
+    return lambda course: seconds
+
+
+def early(window: float, kinds: Collection[str], after: float = 0.2) -> Rule:
+    """It ends what pings before it has settled."""
+
+    def rule(course: Course) -> float:
+        first = next((act.age for act in course.acts if act.what in kinds), math.inf)
+        return first + after if first < window else math.inf
+
+    return rule
+
+
+def trigger(what: str, after: float = 0.01) -> Rule:
+    """It cannot stand one kind of message."""
+    return lambda course: next((act.age + after for act in course.acts if act.what == what), math.inf)
+
+
+def moment(at: float, spared: Collection[str] = ()) -> Rule:
+    """All that is open at a moment ends, but for the connections of other workers."""
+    return lambda course: at - course.opened if course.opened < at and course.id not in spared else math.inf
+
+
+def rival(course: Course) -> float:
+    """The newer connection replaces the older."""
+    return course.rivals[0] + 0.02 if course.rivals else math.inf
+
+
+def chance(mean: float, seed: int) -> Rule:
+    """Somebody on the way cuts lives at random."""
+    rng = np.random.default_rng(seed)
+    return lambda course: float(rng.exponential(mean))
+
+
+# Recordings
+
+
+def cut(tale: Tale, at: float, name: str) -> None:
+    """Without a close frame."""
+    tale.ends(at, name)
+
+
+def closes(code: int, reason: str = "") -> End:
+    """With a close frame by the backend."""
+    return lambda tale, at, name: tale.closed(at, name, code, reason)
+
+
+def planned(arms: Sequence[Treatment], watched: float, apart: float, alone: bool) -> list[Course]:
+    """What each arm would do if it lived until the end; one alone first, the round 2.5 s later."""
+    starts = [1.0 + apart * n for n in range(len(arms))]
+    if alone:
+        arms, starts = (ALONE, *arms), [1.0, *(start + 2.5 for start in starts)]
+    stop = max(starts) + watched
+    found = []
+    for n, (arm, start) in enumerate(zip(arms, starts, strict=True)):
+        course = arm.course(stop - start, opened=start, beside=n)
+        rivals = tuple(one - start for one in starts[n + 1 :])
+        found.append(replace(course, id=str(n + 1), rivals=rivals))
+    fed = [course.opened + act.age + 0.5 for course in found for act in course.acts if act.what == "chat"]
+    return [_fed(course, [at - course.opened for at in fed if at > course.opened]) for course in found]
+
+
+def _fed(course: Course, ages: list[float]) -> Course:
+    more = {kind: tuple(ages) if kind in ("any", "inbound", "data-frames") else () for kind in course.activity}
+    return replace(course, activity={kind: tuple(sorted((*a, *more[kind]))) for kind, a in course.activity.items()})
+
+
+def played(
+    rule: Rule,
+    arms: Sequence[Treatment] = ROUND,
+    *,
+    watched: float = 12.0,
+    apart: float = 0.2,
+    alone: bool = True,
+    end: End = cut,
+    beside: Callable[[Tale], None] | None = None,
+    without: Iterable[str] = (),
+    **opening: Any,
+) -> Trace:
+    """The recording of a round.
+
+    Args:
+        rule: when the backend ends a course.
+        arms: in the order in which they open.
+        watched: seconds after the last opening at which we take our leave.
+        apart: seconds between two openings.
+        alone: whether a connection alone goes before.
+        end: how the backend ends one.
+        beside: what else is recorded.
+        without: arms that are left out of the recording, by name.
+        opening: of every connection, as :meth:`Tale.opens` takes it.
+    """
+    tale = Tale()
+    courses = planned(arms, watched, apart, alone)
+    treatments = {arm.id: arm for arm in (*arms, ALONE)}
+    for course in courses:
+        tell(tale, course, treatments[course.arm], rule(course), end, without=without, **opening)
+    if beside is not None:
+        beside(tale)
+    return tale.trace()
+
+
+def tell(
+    tale: Tale, course: Course, arm: Treatment, over: float, end: End, *, without: Iterable[str] = (), **opening: Any
+) -> None:
+    """One arm, from the opening to the end by the backend at that age, or to our goodbye."""
+    if course.arm in without:
+        return
+    name, start, until = course.id, course.opened, min(over, course.until)
+    begin(tale, start - 0.03, name, arm)
+    tale.opens(start, name, **opening)
+    for act in course.acts:
+        if act.age >= until:
+            continue
+        answered, at = act.age + 0.006 < until, start + max(act.age, 0.006)
+        if act.what == "app-ping":
+            tale.ping(at, name, answered=answered)
+        elif act.what == "protocol-ping":
+            tale.protocol_ping(at, name, answered=answered)
+        elif act.what == "typing":
+            tale.put(at, FrameSent, name, size=act.size, text='{"type":"typing","data":{"is_typing":true}}')
+        elif act.what == "chat":
+            tale.put(at, HttpRequested, exchange=f"{name}-{at}", method="POST", url="/chat", purpose="chat")
+    heard = set(course.activity["inbound"]) - {0.0} - {act.age for act in course.acts if act.what != "chat"}
+    for n, came in enumerate(sorted(one for one in heard if one < until)):
+        tale.hears(start + came, name, id=f"m{n}")
+    if over <= course.until:
+        end(tale, start + over, name)
+    else:
+        tale.closed(start + until + GOODBYE * int(name), name, 1000, by="client")
+
+
+def begin(tale: Tale, at: float, name: str, arm: Treatment) -> None:
+    """An arm is started."""
+    tale.put(
+        at, ArmStarted, name, arm=arm.id, role="arm", what=arm.what, alters=arm.alters, settings=arm.settings()
+    )  # fmt: skip
+
+
+def tried(trace: Trace) -> Trials:
+    """The arms of a recording whose ends all look alike."""
+    (case,) = cases(Facts(trace))
+    assert case.trials is not None
+    return case.trials
