@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from msgspec.structs import replace
 
-from chatkit.diagnosis.courses import Course
+from chatkit.diagnosis.courses import Act, Course
 from chatkit.diagnosis.endings import cases
-from chatkit.diagnosis.facts import Facts
+from chatkit.diagnosis.facts import ACTIVITY, Facts
 from chatkit.diagnosis.trials import Trials
-from chatkit.events import ArmStarted, FrameSent, HttpRequested
+from chatkit.events import ArmStarted, FrameSent
 from chatkit.experiments.treatments import ALONE, Treatment, first_round
 from chatkit.trace import Trace
 from tests.diagnosis.stories.telling import Tale
@@ -27,8 +27,20 @@ End = Callable[[Tale, float, str], None]
 
 ROUND = first_round(stabilise=5.0, interval=30.0)
 """The first round against a backend that speaks the built-in profile."""
+ANSWER = 0.5
+"""Seconds that a bot takes to answer."""
 GOODBYE = 0.002
 """Seconds between two arms of which we take our leave."""
+
+
+def course(*acts: tuple[float, str], until: float = 100.0, died: bool = False, **fields: Any) -> Course:
+    """Acts at ages; sizes may follow the words, as in ``message 500``."""
+    found = []
+    for age, words in acts:
+        what, _, size = words.partition(" ")
+        found.append(Act(age=age, what=what, size=int(size or 0)))
+    base: dict[str, Any] = {"id": "1", "opened": 10.0, "activity": dict.fromkeys(ACTIVITY, ())}
+    return Course(**base | fields, acts=tuple(found), until=until, died=died)
 
 
 # Rules of a backend
@@ -113,13 +125,25 @@ def planned(arms: Sequence[Treatment], watched: float, apart: float, alone: bool
         course = arm.course(stop - start, opened=start, beside=n)
         rivals = tuple(one - start for one in starts[n + 1 :])
         found.append(replace(course, id=str(n + 1), rivals=rivals))
-    fed = [course.opened + act.age + 0.5 for course in found for act in course.acts if act.what == "chat"]
-    return [_fed(course, [at - course.opened for at in fed if at > course.opened]) for course in found]
+    return [_beside_chat(course, found) for course in found]
 
 
-def _fed(course: Course, ages: list[float]) -> Course:
-    more = {kind: tuple(ages) if kind in ("any", "inbound", "data-frames") else () for kind in course.activity}
-    return replace(course, activity={kind: tuple(sorted((*a, *more[kind]))) for kind, a in course.activity.items()})
+def _beside_chat(course: Course, all_: list[Course]) -> Course:
+    """What is said to the bot over HTTP is an act beside every connection, and the answer comes in on each of them."""
+    said = [one.opened + act.age - course.opened for one in all_ for act in one.acts if act.what == "chat"]
+    acts = [act for act in course.acts if act.what != "chat"]
+    acts += [Act(age=age, what="chat") for age in said if 0 <= age <= course.until]
+    heard = [age + ANSWER for age in said if 0 < age + ANSWER <= course.until]
+    own = {act.age for act in course.acts if act.what == "chat"}
+    activity = {
+        kind: (*(age for age in ages if age not in own), *(heard if kind in ("any", "inbound", "data-frames") else ()))
+        for kind, ages in course.activity.items()
+    }
+    return replace(
+        course,
+        acts=tuple(sorted(acts, key=lambda act: act.age)),
+        activity={kind: tuple(sorted(ages)) for kind, ages in activity.items()},
+    )
 
 
 def played(
@@ -152,6 +176,10 @@ def played(
     treatments = {arm.id: arm for arm in (*arms, ALONE)}
     for course in courses:
         tell(tale, course, treatments[course.arm], rule(course), end, without=without, **opening)
+    for course in courses:
+        said = [one for one in treatments[course.arm].doings if one.what == "message"]
+        for at in [course.opened + at for one in said for at in one.ages(min(rule(course), course.until))]:
+            tale.api(at, purpose="chat", took=ANSWER)
     if beside is not None:
         beside(tale)
     return tale.trace()
@@ -176,11 +204,8 @@ def tell(
             tale.protocol_ping(at, name, answered=answered)
         elif act.what == "typing":
             tale.put(at, FrameSent, name, size=act.size, text='{"type":"typing","data":{"is_typing":true}}')
-        elif act.what == "chat":
-            tale.put(at, HttpRequested, exchange=f"{name}-{at}", method="POST", url="/chat", purpose="chat")
-    heard = set(course.activity["inbound"]) - {0.0} - {act.age for act in course.acts if act.what != "chat"}
-    for n, came in enumerate(sorted(one for one in heard if one < until)):
-        tale.hears(start + came, name, id=f"m{n}")
+        elif act.age + ANSWER < until:
+            tale.hears(at + ANSWER, name, id=f"m{at:.3f}")
     if over <= course.until:
         end(tale, start + over, name)
     else:

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from chatkit.diagnosis.courses import Act, Course
+from chatkit.diagnosis.courses import Course
 from chatkit.diagnosis.facts import ACTIVITY
 from chatkit.diagnosis.mechanisms import (
     COUNTED,
@@ -26,20 +26,10 @@ from chatkit.diagnosis.mechanisms import (
 from chatkit.diagnosis.taxonomy import causes
 from chatkit.experiments.treatments import Treatment, every, fed
 from tests.diagnosis import rounds
-from tests.diagnosis.rounds import ROUND, Rule
+from tests.diagnosis.rounds import ROUND, Rule, course
 
 NEVER = math.inf
 KERNELS = sorted({one.kernel for one in MECHANISMS.values()} - {"hazard"})
-
-
-def course(*acts: tuple[float, str], until: float = 100.0, died: bool = False, **fields: Any) -> Course:
-    """Acts at ages; sizes may follow the words, as in ``message 500``."""
-    found = []
-    for age, words in acts:
-        what, _, size = words.partition(" ")
-        found.append(Act(age=age, what=what, size=int(size or 0)))
-    base: dict[str, Any] = {"id": "1", "opened": 10.0, "activity": dict.fromkeys(ACTIVITY, ())}
-    return Course(**base | fields, acts=tuple(found), until=until, died=died)
 
 
 def quiet(kind: str, *ages: float) -> Course:
