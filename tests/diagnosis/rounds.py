@@ -114,17 +114,20 @@ def closes(code: int, reason: str = "") -> End:
     return lambda tale, at, name: tale.closed(at, name, code, reason)
 
 
-def planned(arms: Sequence[Treatment], watched: float, apart: float, alone: bool) -> list[Course]:
-    """What each arm would do if it lived until the end; one alone first, the round 2.5 s later."""
-    starts = [1.0 + apart * n for n in range(len(arms))]
-    if alone:
-        arms, starts = (ALONE, *arms), [1.0, *(start + 2.5 for start in starts)]
-    stop = max(starts) + watched
+def planned(
+    arms: Sequence[Treatment], watched: float, apart: float, alone: bool, then: Sequence[Treatment] = ()
+) -> list[Course]:
+    """What each arm would do if it lived until the end; one alone first, the round 2.5 s later, others when it is over."""
+    first = [(arm, 1.0 + 2.5 * alone + apart * n) for n, arm in enumerate(arms)]
+    stop = first[-1][1] + watched
+    second = [(arm, stop + 0.5 + apart * n) for n, arm in enumerate(then)]
+    alone_first = [(ALONE, 1.0)] if alone else []
     found = []
-    for n, (arm, start) in enumerate(zip(arms, starts, strict=True)):
-        course = arm.course(stop - start, opened=start, beside=n)
-        rivals = tuple(one - start for one in starts[n + 1 :])
-        found.append(replace(course, id=str(n + 1), rivals=rivals))
+    for group in ([*alone_first, *first], second):
+        for n, (arm, start) in enumerate(group):
+            course = arm.course(group[-1][1] + watched - start, opened=start, beside=n)
+            rivals = tuple(one - start for _, one in group[n + 1 :])
+            found.append(replace(course, id=str(len(found) + 1), rivals=rivals))
     return [_beside_chat(course, found) for course in found]
 
 
@@ -153,6 +156,7 @@ def played(
     watched: float = 12.0,
     apart: float = 0.2,
     alone: bool = True,
+    then: Sequence[Treatment] = (),
     end: End = cut,
     beside: Callable[[Tale], None] | None = None,
     without: Iterable[str] = (),
@@ -166,14 +170,15 @@ def played(
         watched: seconds after the last opening at which we take our leave.
         apart: seconds between two openings.
         alone: whether a connection alone goes before.
+        then: arms of a second round, when the first is over.
         end: how the backend ends one.
         beside: what else is recorded.
         without: arms that are left out of the recording, by name.
         opening: of every connection, as :meth:`Tale.opens` takes it.
     """
     tale = Tale()
-    courses = planned(arms, watched, apart, alone)
-    treatments = {arm.id: arm for arm in (*arms, ALONE)}
+    courses = planned(arms, watched, apart, alone, then)
+    treatments = {arm.id: arm for arm in (*arms, *then, ALONE)}
     for course in courses:
         tell(tale, course, treatments[course.arm], rule(course), end, without=without, **opening)
     for course in courses:
