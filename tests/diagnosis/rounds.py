@@ -18,15 +18,24 @@ from chatkit.diagnosis.endings import cases
 from chatkit.diagnosis.facts import ACTIVITY, Facts
 from chatkit.diagnosis.trials import Trials
 from chatkit.events import ArmStarted, FrameSent
-from chatkit.experiments.treatments import ALONE, Treatment, first_round
+from chatkit.experiments.treatments import ALONE, SILENT, Treatment, control, every, first_ping
 from chatkit.trace import Trace
 from tests.diagnosis.stories.telling import Tale
 
 Rule = Callable[[Course], float]
 End = Callable[[Tale, float, str], None]
 
-ROUND = first_round(stabilise=5.0, interval=30.0)
-"""The first round against a backend that speaks the built-in profile."""
+ROUND = (
+    SILENT,
+    first_ping(0.0, again=10.0),
+    first_ping(0.0, "protocol-ping", again=30.0),
+    every(1.0, "app-ping"),
+    every(1.0, "protocol-ping"),
+    every(1.0, "typing"),
+    control(5.0, 30.0),
+    SILENT,
+)
+"""Arms that part the common causes."""
 ANSWER = 0.5
 """Seconds that a bot takes to answer."""
 GOODBYE = 0.002
@@ -209,6 +218,10 @@ def tell(
             tale.protocol_ping(at, name, answered=answered)
         elif act.what == "typing":
             tale.put(at, FrameSent, name, size=act.size, text='{"type":"typing","data":{"is_typing":true}}')
+        elif act.what == "sync":
+            tale.sent(at, name, "session_sync", data={"session_id": "s"})
+            if answered:
+                tale.received(at + 0.004, name, "session_sync", data={"session_id": "s"})
         elif act.age + ANSWER < until:
             tale.hears(at + ANSWER, name, id=f"m{at:.3f}")
     if over <= course.until:

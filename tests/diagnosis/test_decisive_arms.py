@@ -101,7 +101,6 @@ PINGED = ("ping-at-0s", "ping-rfc6455-at-0s", "ping-every-1s", "ping-rfc6455-eve
     [
         ("both pings", PINGED),  # nobody pinged early
         ("application pings", PINGED),
-        ("application pings", ("control",)),  # nobody pinged late
         ("application pings", ("ping-at-0s", "ping-every-1s")),  # nobody sent the ping that kills
         ("quiet", QUIET_AFTER),  # nobody was quiet
         ("quiet", BUSY),  # nobody was busy: it may be age
@@ -131,7 +130,9 @@ def test_a_healthy_backend_is_told_healthy() -> None:
     """After arms that could have shown the common causes; without the silent ones nobody knows."""
     trace = played(rounds.never)
     found = diagnose(trace)
-    assert (found.verdict, found.causes, found.unknown) == ("no-fault", (), ())
+    assert (found.verdict, found.causes) == ("no-fault", ())
+    # That it cannot have seen what takes longer than a budget is no doubt about what it saw.
+    assert [one for one in found.unknown if not one.startswith("what takes longer than 16 s")] == []
     found = diagnose(without(trace, "silent", "alone"))
     assert found.verdict == "inconclusive"
     assert "no silent connection was watched for as long as the others" in found.unknown

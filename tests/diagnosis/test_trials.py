@@ -18,6 +18,7 @@ from chatkit.experiments.treatments import (
     every,
     fed,
     first_ping,
+    first_round,
     growing,
 )
 from tests.builders import EPOCH
@@ -117,7 +118,9 @@ def test_a_message_above_a_size() -> None:
 
     found = tried(played(too_big, (*ROUND, growing((500, 1000, 1900, 3000, 4000)))))
     assert best(found) == {"message-too-big"}
-    assert values(found, "message-too-big") == {"limit_bytes": 1900, "fatal_bytes": 3000}
+    told = values(found, "message-too-big")
+    assert (told["limit_min_bytes"], told["limit_bytes"], told["limit_max_bytes"]) == (1900, 2048, 3000)
+    assert told["direction"] == "outbound"
 
 
 def test_everybody_at_one_moment() -> None:
@@ -251,6 +254,7 @@ def missing(arms: tuple[Treatment, ...], **options: object) -> tuple[str, ...]:
 def test_a_whole_round_leaves_nothing_untried() -> None:
     """And beside it, chat and altered openings are no harm."""
     assert missing(ROUND) == ()
+    assert missing(first_round(stabilise=5.0, interval=30.0)) == ()
     assert missing((*ROUND, fed(2.0), GARBAGE_TOKEN)) == ()
 
 

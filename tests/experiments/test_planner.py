@@ -26,8 +26,9 @@ from chatkit.experiments.planner import (
     outcomes,
     propose,
     settled,
+    spare,
 )
-from chatkit.experiments.treatments import SILENT, Treatment, every, fed, first_ping
+from chatkit.experiments.treatments import SILENT, Treatment, every, fed, first_ping, plain
 from tests.diagnosis import rounds
 from tests.diagnosis.rounds import ROUND, Rule, course, played
 from tests.diagnosis.stories.telling import Tale
@@ -45,7 +46,7 @@ def after(name: str) -> Standing:
     rule, arms, watched, *then = {
         "two silent deaths": (rounds.idle(8.0), (SILENT,), 10.0),
         "quiet": (rounds.idle(6.0), FEW, 20.0),
-        "quiet, two rounds": (rounds.idle(6.0), (*ROUND, *SHORTLY), 20.0, FED),
+        "quiet, two rounds": (rounds.idle(7.0), (*ROUND, *SHORTLY), 20.0, FED),
         "age": (rounds.age(8.0), ROUND, 12.0),
         "early pings": (rounds.early(3.0, PINGS), ROUND, 12.0),
         "at random": (rounds.chance(8.0, seed=1), ROUND, 20.0),
@@ -244,7 +245,7 @@ NAMES = ["two silent deaths", "quiet", "early pings", "age", "nothing", "one sil
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("left", [0.5, 3.0, 7.0, 12.0, 60.0])
+@pytest.mark.parametrize("left", [0.5, 7.0, 60.0])
 def test_nothing_that_takes_longer_than_what_is_left(name, left) -> None:
     """Each is known in time, and tells something by then."""
     for one in proposed(name, left=left):
@@ -274,8 +275,34 @@ def test_chat_only_where_it_is_permitted(name) -> None:
 
 def test_a_chat_arm_feeds_faster_than_the_time_out() -> None:
     """And never more often than politeness permits."""
-    (chatty,) = (one for one in candidates(after("quiet, two rounds").trials, chat=True) if one.politeness == "chatty")
-    assert chatty.doings[0].every == pytest.approx(2.0)
+    for name, timeout in (("quiet", 6.0), ("quiet, two rounds", 7.0)):
+        trials = after(name).trials
+        (chatty,) = (one for one in candidates(trials, chat=True) if one.politeness == "chatty")
+        assert chatty.doings[0].every == pytest.approx(timeout / 3, abs=0.1)
+        assert chatty.doings[0].every >= 2.0
+
+
+def test_big_messages_only_where_they_are_permitted() -> None:
+    """With sizes on both sides of the limits that are still possible."""
+    trials = after("quiet").trials
+    polite, bold = (candidates(trials, chat=True, intrusive=yes) for yes in (False, True))
+    assert {one.politeness for one in bold} - {one.politeness for one in polite} == {"intrusive"}
+    assert set(polite) <= set(bold)
+
+
+def test_an_arm_that_leaves_soon_does_not_tell_of_quiet() -> None:
+    """The one without compression stays for three seconds after its message."""
+    assert "no-compression" not in ids(proposed("quiet"))
+    classes = outcomes(believe(after("quiet")), plain().course(40.0))
+    assert len(np.unique(classes)) == 1
+
+
+def test_arms_that_have_shown_what_they_could_make_room() -> None:
+    """Those of which every hypothesis expects the same; the quiet one may still die."""
+    standing = after("two silent deaths")
+    old, new = [(SILENT, 20.0), (SILENT, 5.0)], [(SILENT, 0.5)]
+    assert spare(standing, old, left=40.0) == [0]
+    assert spare(standing, new, left=40.0) == []
 
 
 # When to stop
