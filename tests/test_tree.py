@@ -39,6 +39,8 @@ NOT_MIRRORED = {
     # a case is what the rules make
     "diagnosis/__init__.py": "diagnosis/test_engine.py",
     "diagnosis/case.py": "diagnosis/test_endings.py",
+    # an observation is a value that rules and arms make
+    "diagnosis/observation.py": "diagnosis/test_trials.py",
     # a rule is only ever used through a plan, and moments are its values
     "faults/rules.py": "faults/test_plan.py",
     "faults/memory.py": "faults/test_plan.py",

@@ -105,7 +105,7 @@ def _heartbeat_through_nat(cause: RankedCause) -> Trial | None:
 def _no_compression() -> Trial:
     return Trial(
         control=replace(TYPING_ONCE, id="uncured"),
-        cured=replace(plain(), id="cured"),
+        cured=replace(plain(), id="cured", until=None),
         cure=Cure(change="no permessage-deflate", exposure_s=2.0, exposed_to="a message of each direction"),
         control_s=1.0,
     )

@@ -78,7 +78,8 @@ class Treatment(Struct, frozen=True, kw_only=True):
         return {key: value for key, value in to_builtins(self).items() if value and key not in ("id", "what", "asks")}
 
     def course(self, until: float, opened: float = 0.0, beside: int = 0) -> Course:
-        """What it would look like if it lived until an age."""
+        """What it would look like if it lived until an age, or until it leaves."""
+        until = until if self.until is None else min(until, self.until)
         activity: dict[str, list[float]] = {kind: [] for kind in ACTIVITY}
         for kind in ("any", "inbound", "data-frames"):
             activity[kind].append(0.0)  # the greeting
