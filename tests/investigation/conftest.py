@@ -90,7 +90,7 @@ async def hire(recorder: Recorder) -> AsyncIterator[Callable[..., Any]]:
             agent=AGENT,
             **options,
         )
-        tasks.append(asyncio.create_task(arm.run()))
+        tasks.append(loop.create_task(arm.run()))
         await arm.opened.wait()
         return arm, tasks[-1]
 
