@@ -6,7 +6,9 @@ All of them run beside each other, each against a lab of its own, before the fir
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
@@ -31,7 +33,7 @@ class Run(NamedTuple):
 
     faults: tuple[str, ...] = ()
     budget: float = 14.0
-    options: dict[str, Any] = {}
+    options: Mapping[str, Any] = MappingProxyType({})
 
 
 RUNS = {
