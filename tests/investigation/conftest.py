@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -19,6 +20,9 @@ from chatkit.lab import LabServer
 from chatkit.profile import DEFAULT, Profile
 from chatkit.recorder import Recorder
 from chatkit.trace import Trace
+
+TOKEN = re.compile(rb"eyJ[\w-]{8,}\.")
+"""The beginning of a JWT; a nonce in base64 may begin alike, but has no dot."""
 
 
 def profile(**changes: Any) -> Profile:
