@@ -26,6 +26,7 @@ NOT_MIRRORED = {
     "client/__init__.py": "test_exports.py",
     "cli/__init__.py": "cli/test_main.py",
     "preflight/__init__.py": "preflight/test_run.py",
+    "investigation/__init__.py": "investigation/test_run.py",
     "views/__init__.py": "views/test_timeline.py",
     "widgets/__init__.py": "test_exports.py",
     # the client's parts, through the whole client
@@ -68,6 +69,8 @@ NOT_MIRRORED = {
     "tap/watch.py": "tap/test_hop.py",
     # rows only ever follow a queue
     "client/queue_rows.py": "client/test_outbox.py",
+    # probes, through whole investigations
+    "investigation/probing.py": "investigation/test_investigator.py",
     # steps of the check, through the whole check
     "preflight/reach.py": "preflight/test_run.py",
     "preflight/talk.py": "preflight/test_run.py",

@@ -10,6 +10,7 @@ from chatkit.client.http import HttpApi
 from chatkit.errors import ChatkitError
 from chatkit.experiments.result import Probe
 from chatkit.experiments.treatments import Treatment
+from chatkit.investigation.crew import AGENT
 from chatkit.preflight.report import Check
 from chatkit.preflight.run import check
 from chatkit.profile import Profile
@@ -43,6 +44,7 @@ async def probe(
         recorder=recorder,
         on_check=lambda one: on_probe(_of_check(one)),
         socket=False,
+        agent=AGENT,
     )
     found = [_of_check(one) for one in report.checks]
     with contextlib.suppress(ChatkitError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -78,6 +79,8 @@ async def investigate(
 
     Cancelling cuts all connections within a second; what was recorded stays in ``recorder``.
     """
+    if not math.isfinite(budget):
+        raise InvalidInput("that is no budget", expected=f"{SHORTEST_BUDGET:g} seconds or more", got=budget)
     if budget < SHORTEST_BUDGET:
         raise InvalidInput("too short a budget", expected=f"{SHORTEST_BUDGET:g} seconds or more", got=budget)
     if not bot:

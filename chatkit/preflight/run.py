@@ -45,6 +45,7 @@ async def check(
     on_check: Listener | None = None,
     resolver: Resolver = resolve,
     socket: bool = True,
+    agent: str | None = None,
 ) -> CheckReport:
     """What works right now on the way to a chat; it sends no chat message.
 
@@ -64,6 +65,7 @@ async def check(
             other finish in any order, the report has them in the order of :func:`plan`.
         resolver: looks names up.
         socket: whether a WebSocket is opened; without one only the steps before it are done.
+        agent: who the HTTP calls say that we are; the library's own name where not given.
 
     Raises:
         InvalidInput: no bot is named, or a user without a password.
@@ -88,6 +90,7 @@ async def check(
         on_check=on_check or (lambda check: None),
         resolver=resolver,
         socket=socket,
+        agent=agent,
     )
     return await steps.run()
 
@@ -117,11 +120,12 @@ class Preflight:
         on_check: Listener,
         resolver: Resolver,
         socket: bool,
+        agent: str | None,
     ) -> None:
         self._url, self._bot, self._token, self._login = url, bot, token, login
         self._profile, self._pings, self._proxy = profile, pings, proxy
         self._recorder, self._on_check, self._resolver = recorder, on_check, resolver
-        self._opens = socket
+        self._opens, self._agent = socket, agent
         self._plan = plan(url, login=login is not None, socket=socket)
         self._sheet = Sheet(self._plan, recorder, on_check)
 
@@ -144,7 +148,12 @@ class Preflight:
     async def _all(self) -> None:
         try:
             api = HttpApi(
-                self._url, recorder=self._recorder, profile=self._profile, token=self._token, proxy=self._proxy
+                self._url,
+                recorder=self._recorder,
+                profile=self._profile,
+                token=self._token,
+                proxy=self._proxy,
+                agent=self._agent,
             )
         except InvalidInput as error:
             summary = f"{error.what}; expected {error.expected}" if error.expected else error.what
