@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from chatkit.diagnosis.case import Case
@@ -123,7 +124,9 @@ def copies(facts: Facts) -> Case | None:
     events = tuple(event.id for each in twice[:10] for _, event in each)
     lives = list(dict.fromkeys(life for each in twice for life, _ in each))
     found = [Observation(of="copies", value=value, finding=finding, events=events)]
-    return _made("copies", "answers come twice", found, lives, copies=len(group), via=words, who="server")
+    # Where several sockets are open, each gets the answer: copies are counted on one.
+    most = max(Counter(life.id for life, _ in group).values()) if same else len(group)
+    return _made("copies", "answers come twice", found, lives, copies=most, via=words, who="server")
 
 
 def _both_transports(facts: Facts) -> Case | None:

@@ -53,6 +53,19 @@ def test_copies() -> None:
     assert of(chat.copies(facts(tale))) == {"copies": "two-sockets"}
 
 
+def test_copies_are_counted_on_one_socket() -> None:
+    """Two sockets that get the answer twice each: it came twice, not four times."""
+    tale = living()
+    tale.opens(2, "2")
+    for at in (10.0, 10.2):
+        tale.hears(at, "1", "m1")
+        tale.hears(at + 0.1, "2", "m1")
+    case = chat.copies(facts(tale))
+    assert case is not None
+    assert of(case) == {"copies": "same-socket"}
+    assert case.facts["copies"] == 2
+
+
 def test_the_same_again_after_a_while_is_history() -> None:
     """Not a copy."""
     tale = living()
