@@ -123,6 +123,12 @@ def test_a_message_above_a_size() -> None:
     assert told["direction"] == "outbound"
 
 
+def test_a_size_without_a_message_is_not_measured() -> None:
+    """Ends of silent arms tell of none."""
+    found = tried(played(rounds.age(8.0), (SILENT, SILENT)))
+    assert measured(found, found.fits["size"]) == {}
+
+
 def test_everybody_at_one_moment() -> None:
     """A restart and a crash look alike in time; how it ended parts them."""
     found = tried(played(rounds.moment(9.0)))
