@@ -27,11 +27,11 @@ LONG = 60.0
 """Seconds after which a run with the budgets below hangs."""
 RUNS: dict[str, tuple[list[str], list[str]]] = {
     # faults, options
-    "healthy": ([], ["--budget", "15", "--no-chat", "--json"]),
+    "healthy": ([], ["--budget", "20", "--no-chat", "--json"]),
     "short": ([], ["--budget", "5", "--no-chat"]),
-    "idle": (["idle-timeout:timeout=2"], ["--budget", "14", "--no-chat", "--json", "--out", "OUT"]),
-    "head": ([], ["--budget", "6", "--no-chat", "--health-method", "HEAD", "--format", "md"]),
-    "rejected": (["auth-rejected"], ["--budget", "12"]),
+    "idle": (["idle-timeout:timeout=2"], ["--budget", "18", "--no-chat", "--json", "--out", "OUT"]),
+    "head": ([], ["--budget", "10", "--no-chat", "--health-method", "HEAD", "--format", "md"]),
+    "rejected": (["auth-rejected"], ["--budget", "20"]),
 }
 
 

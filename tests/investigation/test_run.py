@@ -91,7 +91,7 @@ async def _recorded(tmp: Path) -> Found:
                 bot="echo",
                 user=house.user,
                 password=house.password,
-                budget=14,
+                budget=18,
                 chat=False,
                 recorder=recorder,
             )
@@ -106,7 +106,7 @@ async def _replayed(tmp: Path) -> Found:
             house.url,
             bot="echo",
             token=house.token,
-            budget=14,
+            budget=18,
             chat=False,
             profile=profile(stabilise=1.5),
             evidence=evidence,
@@ -127,7 +127,7 @@ async def _two_ways(tmp: Path) -> Found:
     secret = "s" * 40
     async with LabServer(faults=["max-lifetime:age=2"], secret=secret) as first, LabServer(secret=secret) as second:
         found = await investigate(
-            first.url, bot="echo", token=first.token, budget=14, chat=False, also=second.url
+            first.url, bot="echo", token=first.token, budget=18, chat=False, also=second.url
         )  # fmt: skip
         return Found(found, second.stats, tmp)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import AsyncExitStack
 from typing import Any, NamedTuple
 
 import pytest
@@ -53,38 +54,36 @@ class Tried(NamedTuple):
     """Connections of the lab that were open after the trial, before the crew closed."""
 
 
-async def _try(fault: str, trial: Trial, stop_after: int | None = None) -> Tried:
+async def _try(house: LabServer, trial: Trial, stop_after: int | None = None) -> Tried:
     """``stop_after`` openings the user stops it."""
-    async with LabServer(faults=[fault] if fault else []) as house:
-        recorder = Recorder(target=house.url)
-        async with HttpApi(house.url, recorder=recorder, token=house.token, agent=AGENT) as api:
-            woken = asyncio.Event()
-            crew = Crew(api, None, bot="echo", recorder=recorder, profile=DEFAULT, proxy=True, woken=woken)
+    recorder = Recorder(target=house.url)
+    async with HttpApi(house.url, recorder=recorder, token=house.token, agent=AGENT) as api:
+        woken = asyncio.Event()
+        crew = Crew(api, None, bot="echo", recorder=recorder, profile=DEFAULT, proxy=True, woken=woken)
 
-            def halted() -> bool:
-                return stop_after is not None and len(crew.arms) >= stop_after
+        def halted() -> bool:
+            return stop_after is not None and len(crew.arms) >= stop_after
 
-            async def rest(seconds: float) -> None:
-                until = time.monotonic() + seconds
-                while not halted() and time.monotonic() < until:
-                    await asyncio.sleep(0.02)
+        async def rest(seconds: float) -> None:
+            until = time.monotonic() + seconds
+            while not halted() and time.monotonic() < until:
+                await asyncio.sleep(0.02)
 
-            proof = await Verification(trial, crew, rest=rest, halted=halted).run()
-            left = len(crew.alive)
-            await crew.close()
-        async with asyncio.timeout(5):
-            while house.stats.peers:
-                await asyncio.sleep(0.01)
-        return Tried(proof, recorder.snapshot(), left)
+        proof = await Verification(trial, crew, rest=rest, halted=halted).run()
+        left = len(crew.alive)
+        await crew.close()
+    async with asyncio.timeout(5):
+        while house.stats.peers:
+            await asyncio.sleep(0.01)
+    return Tried(proof, recorder.snapshot(), left)
 
 
-async def _whole() -> Tried:
+async def _whole(house: LabServer) -> Tried:
     """An investigation that finds the early ping and tries its cure."""
-    async with LabServer(faults=["early-ping-abort:window=1"]) as house:
-        options: dict[str, Any] = {"profile": profile(stabilise=1.5), "chat": False, "verify": True}
-        result = await investigate(house.url, bot="echo", token=house.token, budget=15, **options)
-        assert result.verification is not None
-        return Tried(result.verification, result.trace, len(house.stats.peers))
+    options: dict[str, Any] = {"profile": profile(stabilise=1.5), "chat": False, "verify": True}
+    result = await investigate(house.url, bot="echo", token=house.token, budget=20, **options)
+    assert result.verification is not None
+    return Tried(result.verification, result.trace, len(house.stats.peers))
 
 
 @pytest.fixture(scope="module")
@@ -92,13 +91,17 @@ def tried() -> dict[str, Tried]:
     """By the name of the trial."""
 
     async def all_of_them() -> list[Tried]:
-        return await asyncio.gather(
-            _try("early-ping-abort:window=1", PINGS),
-            _try("max-lifetime:age=1.5", NO_CURE),
-            _try("", PINGS),
-            _try("early-ping-abort:window=1", PINGS, stop_after=4),
-            _whole(),
-        )
+        faults = [["early-ping-abort:window=1"], ["max-lifetime:age=1.5"], []]
+        faults += [["early-ping-abort:window=1"], ["early-ping-abort:window=1"]]
+        async with AsyncExitStack() as stack:
+            houses = [await stack.enter_async_context(LabServer(faults=some)) for some in faults]
+            return await asyncio.gather(
+                _try(houses[0], PINGS),
+                _try(houses[1], NO_CURE),
+                _try(houses[2], PINGS),
+                _try(houses[3], PINGS, stop_after=4),
+                _whole(houses[4]),
+            )
 
     names = ("holds", "no-cure", "healthy", "stopped", "whole")
     return dict(zip(names, asyncio.run(all_of_them()), strict=True))
