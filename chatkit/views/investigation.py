@@ -226,7 +226,9 @@ def _arms(investigation: Investigation) -> str:
 def _row(arm: ArmResult, line: ArmLine, end: float) -> str:
     tone = {"ended": "bad", "mute": "bad", "survived": "ok"}.get(arm.outcome, "remark")
     ending = _ending(arm)
-    told = _outcome(arm) if arm.ending is None else f"{_outcome(arm)}: {ending}"
+    # A refusal's ending repeats its status, and guesses what the verdict knows.
+    brief = arm.ending is None or arm.outcome.startswith("refused(")
+    told = _outcome(arm) if brief else f"{_outcome(arm)}: {ending}"
     return (
         f"<tr><td>{progress.named(arm.id, arm.treatment)}</td>"
         f"<td>{progress.lifeline(line, end)}</td><td>{_e(_lived(arm))}</td>"

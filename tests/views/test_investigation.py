@@ -77,6 +77,15 @@ def test_the_reading_order() -> None:
     assert "no-token" not in words, "openings unlike the client's are among the probes"
 
 
+def test_a_refused_arm_says_its_status_once() -> None:
+    """What a 403 may mean in general is no help beside the verdict."""
+    told = "refused: HTTP 403, the token is missing, wrong or expired, or the path is not known"
+    refused = result(id="alone", connection="9", outcome="refused(403)", lifetime_s=None, ending=told)
+    words = plain(investigation.card(replace(FOUND, arms=(refused,))))
+    assert "never refused with HTTP 403" in words
+    assert "the token is missing" not in words
+
+
 def test_lifelines_come_from_the_recording() -> None:
     """When it opened, what it sent, how it ended."""
     shown = investigation.card(FOUND)
