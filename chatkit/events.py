@@ -600,6 +600,8 @@ class InvestigationEnded(Event, frozen=True, kw_only=True, tag=True):
     """That it took."""
     untried: list[str] = []
     """What was left out, each with the reason, as sentences."""
+    health_method: str | None = None
+    """What the monitor is known to ask with, where that was said."""
 
     def __str__(self) -> str:
         return f"investigation ended after {self.seconds:.1f} s: {self.why}"

@@ -20,7 +20,6 @@ _PROXIES = re.compile(
     re.IGNORECASE,
 )
 _BODY = (
-    ("asgi-404", r'^\{"detail":\s?"Not Found"\}$'),
     ("plain-http", r"plain HTTP request was sent to HTTPS|client sent an HTTP request to an HTTPS"),
     ("rate", r"rate.?limit|too many requests|quota|throttl"),
     ("limit", r"too many connections|connection limit|max(imum)? (number of )?connections"),
@@ -179,7 +178,7 @@ def _of_answer(case: Case, lives: tuple[Life, ...], status: int, shown: tuple[st
         yield Observation(of="retry-after", value=value, finding=words, events=(answer.id,))
     if "location" in fields:
         case.facts["location"] = fields["location"]
-    if answer.body is not None and re.search(_BODY[1][1], answer.body, re.IGNORECASE):
+    if answer.body is not None and re.search(_BODY[0][1], answer.body, re.IGNORECASE):
         case.facts["expected_scheme"] = "wss"
     asked = lives[0].first(UpgradeRequested)
     if asked is not None:
@@ -345,10 +344,20 @@ def _of_variants(facts: Facts, status: int | None) -> Iterator[Observation]:
         words = "a path that cannot exist is answered in the same way" if same else "a path that cannot exist differs"
         value = "same" if same else "differs"
         yield Observation(of="neighbour", value=value, finding=words, events=_shown(by["path"]))
+        yield from _of_plain(by["path"])
     if by.get("way"):
         opens = any(life.opened for life in by["way"])
         words = "the second way in opens" if opens else "the second way in fails as well"
         yield Observation(of="also", value="opens" if opens else "same", finding=words, events=_shown(by["way"]))
+
+
+def _of_plain(lives: list[Life]) -> Iterator[Observation]:
+    """An ASGI application refuses a WebSocket on an unknown path with 403: its 404 in JSON is for a plain GET."""
+    answers = [answer for life in lives if (answer := answer_of(life)) is not None and answer.status == 404]
+    plain = [one for one in answers if re.match(r'\{"detail":\s?"Not Found"\}$', (one.body or "").strip())]
+    if plain:
+        words = "an ASGI application took an upgrade for a plain GET"
+        yield Observation(of="plain", value="yes", finding=words, events=tuple(one.id for one in plain))
 
 
 def _shown(lives: list[Life]) -> tuple[str, ...]:

@@ -88,7 +88,7 @@ def _course(facts: Facts, life: Life, lives: Sequence[Life], died: bool, moments
         id=life.id,
         arm=arm.arm if arm is not None else "",
         opened=start,
-        until=life.end - start,
+        until=max(0.0, life.end - start),
         died=died,
         activity={kind: _ages(life, life.activity(kind)) for kind in ACTIVITY},
         acts=_acts(facts, life),

@@ -22,6 +22,7 @@ from chatkit.diagnosis.report import evidence_of, headline, lives_line, next_ste
 from chatkit.diagnosis.result import Diagnosis, Evidence, RankedCause, Remark, RuledOut
 from chatkit.diagnosis.taxonomy import NONE, UNKNOWN, Cause, causes, observables
 from chatkit.diagnosis.trials import Trials, observation, sentence, survivors, untried
+from chatkit.events import InvestigationEnded
 from chatkit.trace import Trace
 
 TEMPER = 0.85
@@ -94,6 +95,7 @@ class Standing(Struct, frozen=True, kw_only=True):
 def stand(trace: Trace, *, baseline: Trace | None = None, health_method: str | None = None) -> Standing:
     """As :func:`diagnose`, with what the next experiment is chosen by."""
     facts = Facts(trace)
+    health_method = health_method or next((one.health_method for one in facts.events(InvestigationEnded)), None)
     found = [*endings.cases(facts), *vanished.cases(facts), *attempts.cases(facts), *chat.cases(facts, health_method)]
     compared = _beside(trace, baseline, found) if baseline is not None else ()
     ranked = [(case, rank(case)) for case in found]

@@ -45,8 +45,10 @@ CROWDS = np.arange(1.0, 13.0)
 """Connections at once."""
 HAZARDS = np.array([10.0**n for n in np.linspace(-4, 0, 17)])
 """Ends per second of life."""
+CUT = 1.5
+"""Seconds by which ``exp``, in whole seconds, may be before the end that it means."""
 PINGS = ("app-ping", "protocol-ping")
-TRIGGERS = ("typing", "sync", "message", "chat", "app-ping", "protocol-ping")
+TRIGGERS = ("typing", "sync", "message", "chat", "app-ping", "protocol-ping", "any-ping")
 NEVER = np.inf
 
 
@@ -117,7 +119,7 @@ def _early_grid() -> Grid:
 
 @cache
 def _trigger_grid() -> Grid:
-    return _grid([{"trigger": what} for what in TRIGGERS], [0.25, 0.1, 0.2, 0.25, 0.13, 0.07])
+    return _grid([{"trigger": what} for what in TRIGGERS], [0.25, 0.1, 0.18, 0.22, 0.1, 0.05, 0.1])
 
 
 @cache
@@ -173,7 +175,9 @@ def _early(course: Course) -> Floats:
 
 
 def _trigger(course: Course) -> Floats:
-    return np.array([next((act.age for act in course.acts if act.what == what), NEVER) for what in TRIGGERS])
+    first = {what: next((act.age for act in course.acts if act.what == what), NEVER) for what in TRIGGERS}
+    first["any-ping"] = min(first[kind] for kind in PINGS)
+    return np.array([first[what] for what in TRIGGERS])
 
 
 def _size(course: Course) -> Floats:
@@ -202,6 +206,12 @@ def _at(age: float | None) -> Floats:
     return np.array([NEVER if age is None or age < 0 else age])
 
 
+def _expiry(course: Course) -> Floats:
+    # ``exp`` is cut to the second: one that was opened a moment after it ends at once.
+    just = course.expires is not None and -CUT < course.expires < 0
+    return _at(0.0 if just else course.expires)
+
+
 def _moment(course: Course) -> Floats:
     return _at(course.moment - course.opened if course.moment is not None else None)
 
@@ -220,7 +230,7 @@ MECHANISMS: dict[str, Mechanism] = {
             id="rival", grid=_one_point, predict=lambda c: _at(c.rivals[0] if c.rivals else None), kernel="reaction"
         ),
         Mechanism(id="crowded", grid=_crowd_grid, predict=_crowd, kernel="reaction"),
-        Mechanism(id="expiry", grid=_one_point, predict=lambda c: _at(c.expires), kernel="expiry"),
+        Mechanism(id="expiry", grid=_one_point, predict=_expiry, kernel="expiry"),
         Mechanism(id="instant", grid=_one_point, predict=lambda c: np.zeros(1), kernel="reaction"),
         Mechanism(id="moment", grid=_one_point, predict=_moment, kernel="moment"),
         Mechanism(id="share", grid=_one_point, predict=_moment, kernel="share"),

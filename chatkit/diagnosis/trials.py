@@ -26,6 +26,10 @@ TIMED = frozenset(
 """Observations that tell times in words: of an arm the mechanisms say it better."""
 
 
+_TRIGGERS = {"chat": "message", "sync": "session_sync", "any-ping": "ping"}
+"""Words for parameters where they differ from those of the mechanism."""
+
+
 class Trials(Struct, frozen=True, kw_only=True):
     """Courses and how well each mechanism explains them."""
 
@@ -120,7 +124,9 @@ def measured(found: Trials, fit: Fit) -> dict[str, Any]:
         case "early":
             return _window(found, fit, dead)
         case "trigger":
-            trigger = {"chat": "message", "sync": "session_sync"}.get(fit.best["trigger"], fit.best["trigger"])
+            trigger = {"chat": "message", "sync": "session_sync", "any-ping": "ping"}.get(
+                fit.best["trigger"], fit.best["trigger"]
+            )
             return {"trigger": trigger, "after_s": _after(dead)}
         case "size":
             return _size(found, dead)

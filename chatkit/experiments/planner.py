@@ -188,21 +188,22 @@ def propose(
     known = np.zeros(len(belief.weights), dtype=np.int64)
     for treatment, age in running:
         known = _joined(known, outcomes(belief, treatment.course(age + left), age))
+    pool = [
+        (one, outcomes(belief, one.course(left))) for one in candidates(standing.trials, chat=chat, intrusive=intrusive)
+    ]
+    waits = {treatment.id: _wait(belief, treatment, left) for treatment, _ in pool}
     chosen: list[Proposal] = []
-    pool = list(candidates(standing.trials, chat=chat, intrusive=intrusive))
     while len(chosen) < room and pool:
         base = entropy(known, belief.weights)
-        rated = []
-        for treatment in pool:
-            classes = outcomes(belief, treatment.course(left))
-            bits = entropy(_joined(known, classes), belief.weights) - base
-            rated.append((bits, _wait(belief, treatment, left), treatment, classes))
-        bits, wait, best, classes = max(rated, key=lambda one: one[0] / (one[1] + 2.0))
+        rated = [
+            (entropy(_joined(known, classes), belief.weights) - base, treatment, classes) for treatment, classes in pool
+        ]
+        bits, best, classes = max(rated, key=lambda one: one[0] / (waits[one[1].id] + 2.0))
         if bits < WORTH:
             break
-        chosen.append(Proposal(treatment=best, bits=round(bits, 3), seconds=round(wait, 2)))
+        chosen.append(Proposal(treatment=best, bits=round(bits, 3), seconds=round(waits[best.id], 2)))
         known = _joined(known, classes)
-        pool = [one for one in pool if one.id != best.id]
+        pool = [one for one in pool if one[0].id != best.id]
     return chosen
 
 

@@ -56,6 +56,8 @@ class Crew:
         self._tasks = Tasks(self._crashed)
         self.defect: BaseException | None = None
         """A mistake of ours in an arm."""
+        self._left = asyncio.Event()
+        """Set whenever an arm is over."""
         self._saying = asyncio.Lock()
         self._said = 0
         self._session: str | None = None
@@ -102,7 +104,10 @@ class Crew:
         return arm
 
     async def open(self, treatment: Treatment, role: str = "arm", timeout: float = 10.0) -> Arm:
-        """Starts an arm and waits until it is open, or will not be."""
+        """Starts an arm as soon as there is room, and waits until it is open, or will not be."""
+        while self.room <= 0:
+            self._left.clear()
+            await self._left.wait()
         arm = self.start(treatment, role, timeout)
         await arm.opened.wait()
         return arm
@@ -111,6 +116,7 @@ class Crew:
         try:
             await arm.run()
         finally:
+            self._left.set()
             self._woken.set()
 
     def _crashed(self, error: BaseException) -> None:

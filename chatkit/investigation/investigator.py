@@ -27,6 +27,7 @@ from chatkit.experiments.proof import Proof
 from chatkit.experiments.result import Investigation, Probe
 from chatkit.experiments.treatments import Treatment
 from chatkit.investigation.crew import GOODBYE, MESSAGE_GAP, Crew, origin_of
+from chatkit.investigation.planning import Planning
 from chatkit.investigation.probing import of_variant, probe
 from chatkit.investigation.verify import Verification
 from chatkit.plain import one_line
@@ -92,6 +93,7 @@ class Investigator:
         self._crew = Crew(
             api, also, bot=bot, recorder=recorder, profile=profile, proxy=proxy, woken=self._woken
         )  # fmt: skip
+        self._planning = Planning(self._crew, chat=chat, intrusive=intrusive, left=lambda: self.left)
         self._began = time.monotonic()
         self._stage = "probing"
         self._probes: list[Probe] = []
@@ -165,6 +167,7 @@ class Investigator:
                 budget=self._allowed,
                 seconds=round(self.elapsed, 3),
                 untried=self._untried,
+                health_method=self._health_method,
             )
         elapsed = self.elapsed
         trace = self._recorder.snapshot()
@@ -388,28 +391,14 @@ class Investigator:
     async def _plan(self, standing: Standing) -> None:
         room = min(4, self._crew.room)
         if room <= 0:
-            await self._make_room(standing)
+            await self._planning.make_room(standing)
             return
-        for one in self._proposals(standing, room):
+        for one in await self._planning.proposals(standing, room):
             if self._halted:
                 return
             self._note(f"{one.treatment.what}: expected to tell {one.bits:.2f} bits within {one.seconds:.0f} s")
             self._crew.start(one.treatment)
             await self._rest(STAGGER)
-
-    async def _make_room(self, standing: Standing) -> None:
-        """Where another arm would tell something, one that has told all it could leaves."""
-        arms = [arm for arm in self._crew.alive if not arm.treatment.also]
-        spare = planner.spare(standing, [(arm.treatment, arm.age) for arm in arms], left=self.left)
-        if spare and self._proposals(standing):
-            arms[spare[0]].leave()
-            await arms[spare[0]].over.wait()
-
-    def _proposals(self, standing: Standing, room: int = 1) -> list[planner.Proposal]:
-        left = max(0.0, self.left - 1.0)
-        return planner.propose(
-            standing, self._crew.running, left=left, room=room, chat=self._chat, intrusive=self._intrusive
-        )
 
     # What is known
 
@@ -423,7 +412,7 @@ class Investigator:
         standing = await self._stand()
         if not planner.settled(standing):
             self._settled_at = None
-            return self._unchangeable(standing)
+            return await self._unchangeable(standing)
         now = time.monotonic()
         self._settled_at = self._settled_at or now
         top = standing.diagnosis.causes[0]
@@ -434,15 +423,13 @@ class Investigator:
         patience = max(REFINE, 1.3 * float(top.parameters.get("timeout_s") or 0.0))
         if now - self._settled_at >= patience:
             return True
-        return planner.measured_well(
-            standing, self._crew.running, left=self.left, chat=self._chat, intrusive=self._intrusive
-        )
+        return await self._planning.measured_well(standing)
 
-    def _unchangeable(self, standing: Standing) -> bool:
+    async def _unchangeable(self, standing: Standing) -> bool:
         """Whether there is a fault of which no further arm would tell more."""
         if standing.diagnosis.verdict != "fault" or self._round_at is None:
             return False
-        if standing.trials is not None and self._proposals(standing):
+        if standing.trials is not None and await self._planning.proposals(standing):
             return False
         lost = any(one.id in SHARES for one in standing.diagnosis.causes)
         return time.monotonic() - self._round_at >= 2 * ROUND and (self._followed or not lost or not self._chat)
