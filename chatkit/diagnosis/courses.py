@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from msgspec import Struct
 
+from chatkit.deflate import deflate_parameters
 from chatkit.diagnosis.facts import ACTIVITY, Facts, Life, median
 from chatkit.events import FrameReceived, FrameSent, PingSent
 
@@ -45,6 +46,8 @@ class Course(Struct, frozen=True, kw_only=True):
     acts: tuple[Act, ...] = ()
     compressed: float | None = None
     """Age at the first compressed message of either direction after the greeting."""
+    deflated: bool = False
+    """Whether permessage-deflate was agreed on."""
     expires: float | None = None
     """Age at which its token expires."""
     rivals: tuple[float, ...] = ()
@@ -93,6 +96,7 @@ def _course(facts: Facts, life: Life, lives: Sequence[Life], died: bool, moments
         activity={kind: _ages(life, life.activity(kind)) for kind in ACTIVITY},
         acts=_acts(facts, life),
         compressed=_compressed(life),
+        deflated=deflate_parameters(life.connection.extensions) is not None,
         expires=expires - life.trace.epoch - start if expires is not None else None,
         rivals=tuple(sorted(one.start - start for one in others if 0 < one.start - start <= life.end - start + 0.05)),
         beside=sum(one.start < start and (one.end > start or one.connection.ending is None) for one in others),

@@ -14,7 +14,7 @@ from chatkit.diagnosis.mute import Mute, mutes
 from chatkit.diagnosis.observation import Observation
 from chatkit.diagnosis.taxonomy import NONE
 from chatkit.diagnosis.timers import of_timer, regular, timed
-from chatkit.diagnosis.trials import TIMED, trials
+from chatkit.diagnosis.trials import TIMED, disturbed, trials
 from chatkit.events import FrameReceived, FrameSent, HealthChecked, HttpAnswered, PingSent
 
 TOGETHER = 0.5
@@ -56,6 +56,8 @@ def _of_arms(facts: Facts, lives: list[Life]) -> Iterator[Case]:
     for life in lives:
         value, by = _looks(facts, life)
         if by == "client" and value in _OUR_GOODBYE and not _never_greeted(life):
+            continue
+        if disturbed(facts, life):
             continue
         value = "abort" if value in ("fin", "rst") else value
         if by == "client" and value in _GIVEN_UP:

@@ -227,6 +227,12 @@ MECHANISMS: dict[str, Mechanism] = {
         Mechanism(id="rate", grid=_rate_grid, predict=_rate, kernel="reaction"),
         Mechanism(id="compressed", grid=_one_point, predict=lambda c: _at(c.compressed), kernel="reaction"),
         Mechanism(
+            id="deflated",
+            grid=_one_point,
+            predict=lambda c: _at(0.0 if c.deflated else None),
+            kernel="reaction",
+        ),
+        Mechanism(
             id="rival", grid=_one_point, predict=lambda c: _at(c.rivals[0] if c.rivals else None), kernel="reaction"
         ),
         Mechanism(id="crowded", grid=_crowd_grid, predict=_crowd, kernel="reaction"),

@@ -11,7 +11,7 @@ LONG = 3.0
 """Seconds from which on an answer is late enough to be a sign."""
 LONG_BESIDE = 2.7
 """The same in an investigation, which asks health and sockets every second and knows its own loop's lag."""
-OWN_SHARE = 0.5
+OWN_SHARE = 0.2
 """Share of such a time for which our own loop was away from which on it is ours and nobody else's."""
 EDGE = 0.5
 """Seconds at both ends of a mute time in which something may still come."""

@@ -20,6 +20,9 @@ from chatkit.diagnosis.taxonomy import Cause
 
 TOLD_APART = 0.75
 """Probability from which on a kind of activity is said to be the one that counts."""
+DISTURBED, DISTURBED_WITHIN = 1.0, 3.0
+"""Seconds of our own loop's lag, and before an end, from which on the end proves nothing: a server's heartbeat of two
+seconds does not wait for us."""
 TIMED = frozenset(
     {"age", "timer", "together", "rival", "after", "pinged", "repeat", "first-frame", "compressed", "expiry"}
 )  # fmt: skip
@@ -212,12 +215,21 @@ def _size(found: Trials, dead: list[Course]) -> dict[str, Any]:
 # Arms of which none ended
 
 
+def disturbed(facts: Facts, life: Life) -> bool:
+    """Whether our own loop was away just before a connection ended: then its end may be about us."""
+    near = (one.lag for one in facts.lags if life.end - DISTURBED_WITHIN <= one.at <= life.end + 0.2)
+    return max(near, default=0.0) >= DISTURBED
+
+
 def untried(facts: Facts) -> tuple[str, ...]:
     """What an investigation has not tried that the common causes need in order to show; sentences."""
     lives = [life for life in facts.lives if life.opened and life.connection.opened_at is not None]
     found = courses(facts, ())
     longest = max((course.until for course in found), default=0.0)
     missing = []
+    lost = [life for life in lives if life.connection.ending is not None and not life.connection.ending.clean]
+    if away := [life for life in lost if disturbed(facts, life)]:
+        missing.append(f"{len(away)} connections ended while our own machine was too busy to answer: try a quieter one")
     if not any(_silent(course) and course.until >= max(2.0, 0.5 * longest) for course in found):
         missing.append("no silent connection was watched for as long as the others")
     for what, words in (("app-ping", "an application ping"), ("protocol-ping", "an RFC 6455 ping")):

@@ -101,6 +101,7 @@ class Treatment(Struct, frozen=True, kw_only=True):
             activity={kind: tuple(sorted(ages)) for kind, ages in activity.items()},
             acts=tuple(sorted(acts, key=lambda act: act.age)),
             compressed=min(data, default=None) if self.compression else None,
+            deflated=self.compression is not None,
             beside=beside,
         )
 
