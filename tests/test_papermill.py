@@ -37,6 +37,10 @@ NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
             "early-ping-abort, who acts: server",
         ),
         ("runbooks/investigate_a_live_backend", [], {"budget": 6.0}, "no cure was tried"),
+        ("runbooks/rejected_at_the_door", ["auth-rejected"], {}, "-> auth-rejected"),
+        ("runbooks/health_says_down", [], {"budget": 8.0}, "health-method-mismatch, who acts: client"),
+        # Nothing grows on a backend that somebody named unless it is permitted: the limit stays unseen.
+        ("runbooks/dies_on_one_message", ["message-too-big:limit=2000"], {"budget": 9.0}, "verdict: inconclusive"),
     ],
 )
 def test_notebook_runs_against_a_named_backend(
