@@ -21,6 +21,7 @@ from chatkit.plain import harmless
 if TYPE_CHECKING:
     from chatkit.experiments.result import Investigation
     from chatkit.recorder import Recorder
+    from chatkit.trace import Trace
 
 SUMMARY = "find out by experiment why connections to a live backend drop"
 BUDGET = 90.0
@@ -38,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--evidence", metavar="FILE", help="a recording of the failing client: an arm does as it did")
     parser.add_argument("--health-path", metavar="P", help="path of the health endpoint")
     parser.add_argument("--health-method", choices=("GET", "HEAD"), help="what the monitor uses")
+    parser.add_argument("--baseline", metavar="F.jsonl", help="a recorded investigation of before, to compare with")
     parser.add_argument("--out", metavar="F.jsonl", help="record the investigation to this file")
     parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
     parser.add_argument("--format", choices=("text", "md"), default="text", help="md: a ticket to paste")
@@ -59,7 +61,7 @@ async def _diagnose(target: Target, args: argparse.Namespace) -> int:
     from chatkit.client.opening import is_loopback
     from chatkit.recorder import Recorder
 
-    base = base_url(target.url)
+    base, former = base_url(target.url), _former(args.baseline)
     local = is_loopback(urlsplit(base).hostname)
     chat = not args.no_chat and (local or args.yes or _ask(args, f"May chat messages be sent to {base}?"))
     intrusive = args.intrusive and (local or args.yes or _ask(args, f"May payloads grow until {base} breaks?"))
@@ -67,12 +69,37 @@ async def _diagnose(target: Target, args: argparse.Namespace) -> int:
     recorder.redactor.add(target.token)
     recorder.redactor.add(target.password)
     with recorder:
-        found = await _investigate(target, args, base, recorder, chat=chat, intrusive=intrusive)
+        found = await _investigate(target, args, base, recorder, former, chat=chat, intrusive=intrusive)
     return EXIT[found.diagnosis.verdict]
 
 
+def _former(file: str | None) -> Trace | None:
+    """The recorded investigation to compare with."""
+    if file is None:
+        return None
+    from chatkit.events import KIND_CODE, ArmStarted
+    from chatkit.formats import load
+
+    trace = load(file)
+    if not (trace.kind == KIND_CODE[ArmStarted]).any():
+        raise InvalidInput(
+            "this is no recorded investigation",
+            expected="a file that chatkit diagnose --out wrote",
+            got=trace.origin.format or trace.origin.kind,
+            where=f"--baseline {file}",
+        )
+    return trace
+
+
 async def _investigate(
-    target: Target, args: argparse.Namespace, base: str, recorder: Recorder, *, chat: bool, intrusive: bool
+    target: Target,
+    args: argparse.Namespace,
+    base: str,
+    recorder: Recorder,
+    former: Trace | None,
+    *,
+    chat: bool,
+    intrusive: bool,
 ) -> Investigation:
     """Runs it; on Ctrl-C what is known is printed first."""
     from chatkit.cli.progress import ProgressDisplay
@@ -109,12 +136,12 @@ async def _investigate(
         stop.set()
         known = await work
         display.finish()
-        _conclude(known, args)
+        _conclude(known, args, former)
         raise
     finally:
         display.finish()
         await tasks.close()
-    _conclude(found, args)
+    _conclude(found, args, former)
     return found
 
 
@@ -129,11 +156,16 @@ def _ask(args: argparse.Namespace, question: str) -> bool:
         return False
 
 
-def _conclude(found: Investigation, args: argparse.Namespace) -> None:
+def _conclude(found: Investigation, args: argparse.Namespace, former: Trace | None) -> None:
+    from chatkit.experiments.since import since
+
+    compared = since(former, found.trace, found.diagnosis) if former is not None else None
     if args.json:
-        json.dump(found.to_dict(), sys.stdout)
+        json.dump(found.to_dict() | ({"since": compared.to_dict()} if compared is not None else {}), sys.stdout)
         print(flush=True)
     elif args.format == "md":
         print(harmless(found.ticket()))
     else:
         terminal.say(str(found))
+    if compared is not None and not args.json:
+        print(harmless(f"\n{compared}"))

@@ -21,7 +21,7 @@ from chatkit.diagnosis.observation import Observation
 from chatkit.diagnosis.report import evidence_of, headline, lives_line, next_steps, ranked_cause, remarks, unknowns
 from chatkit.diagnosis.result import Diagnosis, Evidence, RankedCause, Remark, RuledOut
 from chatkit.diagnosis.taxonomy import NONE, UNKNOWN, Cause, causes, observables
-from chatkit.diagnosis.trials import Trials, observation, sentence, survivors, untried
+from chatkit.diagnosis.trials import Trials, lacking, observation, sentence, survivors, untried
 from chatkit.events import InvestigationEnded
 from chatkit.trace import Trace
 
@@ -106,6 +106,9 @@ def stand(trace: Trace, *, baseline: Trace | None = None, health_method: str | N
         if (best.id == NONE and (case.carries or not _back(case))) or _left(case, best):
             continue
         enough = ENOUGH if case.trials is None else PROVEN
+        if case.trials is not None and best.id in causes():
+            case.why_not = lacking(case.trials, causes()[best.id]) or ""
+            case.carries = not case.why_not
         if case.carries and best.id != UNKNOWN and best.probability >= enough:
             faults.append((case, hypotheses))
         else:

@@ -212,6 +212,16 @@ def _size(found: Trials, dead: list[Course]) -> dict[str, Any]:
     }
 
 
+def lacking(found: Trials, cause: Cause) -> str | None:
+    """The experiment without which the cause is not proven, however probable it is; ``None`` where nothing lacks."""
+    fit = found.fit(cause)
+    if fit.mechanism != "early":
+        return None
+    kinds = ("app-ping", "protocol-ping") if fit.best["ping"] == "both" else (fit.best["ping"],)
+    lived = any(not course.died and _first(course, kinds) is not None for course in found.courses)
+    return None if lived else "every ping was fatal: whether a later first ping is, was not tried"
+
+
 # Arms of which none ended
 
 

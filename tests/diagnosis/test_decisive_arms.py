@@ -100,6 +100,8 @@ PINGED = ("ping-at-0s", "ping-rfc6455-at-0s", "ping-every-1s", "ping-rfc6455-eve
     ("name", "arms"),
     [
         ("both pings", PINGED),  # nobody pinged early
+        ("both pings", ("control",)),  # nobody pinged late
+        ("application pings", ("control",)),
         ("application pings", PINGED),
         ("application pings", ("ping-at-0s", "ping-every-1s")),  # nobody sent the ping that kills
         ("quiet", QUIET_AFTER),  # nobody was quiet
