@@ -156,6 +156,8 @@ def replies(facts: Facts) -> Case | None:
         return None
     given = [one for one in facts.answers if one.purpose == "chat" and one.status == 200]
     came = [(life, event) for life, event, _ in _received(facts, facts.trace.header.types.reply)]
+    if facts.arms and (split := _reached(facts, given, came)) is not None:
+        return split
     last = float(facts.trace.at[-1]) if len(facts.trace) else 0.0
     taken: set[str] = set()
     came_over: list[bool] = []
@@ -202,6 +204,37 @@ def replies(facts: Facts) -> Case | None:
         share_lost=round(share, 2),
         workers=workers,
     )
+
+
+def _reached(facts: Facts, given: list[HttpAnswered], came: list[tuple[Life, FrameReceived]]) -> Case | None:
+    """Answers that reached some sockets of the bot and not others: an investigation listens on several at once."""
+    last = float(facts.trace.at[-1])
+    reach: list[tuple[int, int]] = []
+    seen = []
+    for one in given:
+        asked = one.at - one.seconds
+        open_ = [life for life in facts.open_at(asked) if asked - life.start > 0.3 and life.end > one.at + 1.0]
+        ids = {life.id for life in open_}
+        got = {life.id for life, e in came if life.id in ids and asked <= e.at <= min(one.at + 1.0, last)}
+        if len(ids) > 1 and got and last - one.at > 1.0:
+            reach.append((len(got), len(ids)))
+            seen += [one.id] if len(got) < len(ids) else []
+    if not seen:
+        return None
+    # Many sockets tell the share better than two.
+    most = max(ids for _, ids in reach)
+    counted = [(got, ids) for got, ids in reach if 2 * ids >= most]
+    reached = sum(got for got, _ in counted) / sum(ids for _, ids in counted)
+    workers = max(2, round(1 / reached))
+    finding = f"{len(seen)} of {len(reach)} answers reached some sockets of the bot and not others"
+    words = f"an answer reached {reached:.0%} of the sockets: {workers} workers without a shared bus"
+    found = [
+        Observation(of="replies", value="share-lost", finding=finding, events=tuple(seen[:20])),
+        Observation(of="workers", value="split", finding=words, events=tuple(seen[:20])),
+    ]
+    lives = [life for life in facts.lives if life.opened]
+    lost = {"lost": len(seen), "asked": len(reach), "share_lost": round(1 - reached, 2), "workers": workers}
+    return _made("replies", "answers reach some sockets only", found, lives, **lost)
 
 
 def _workers(came: list[bool]) -> int | None:

@@ -416,6 +416,8 @@ class Investigator:
         now = time.monotonic()
         self._settled_at = self._settled_at or now
         top = standing.diagnosis.causes[0]
+        if top.id in SHARES and self._chat and not self._followed:
+            return False
         if standing.trials is None:
             # A fault of the chat, or of the opening: the connections themselves have to be watched for a while.
             attempts = causes()[top.id].group <= 2 and not self._crew.alive
