@@ -213,7 +213,8 @@ def _reached(facts: Facts, given: list[HttpAnswered], came: list[tuple[Life, Fra
     seen = []
     for one in given:
         asked = one.at - one.seconds
-        open_ = [life for life in facts.open_at(asked) if asked - life.start > 0.3 and life.end > one.at + 1.0]
+        # One that was heard of later was there; of one that never was again, nobody knows.
+        open_ = [life for life in facts.open_at(asked) if asked - life.start > 0.3 and _heard_after(life, one.at)]
         ids = {life.id for life in open_}
         got = {life.id for life, e in came if life.id in ids and asked <= e.at <= min(one.at + 1.0, last)}
         if len(ids) > 1 and got and last - one.at > 1.0:
@@ -235,6 +236,11 @@ def _reached(facts: Facts, given: list[HttpAnswered], came: list[tuple[Life, Fra
     lives = [life for life in facts.lives if life.opened]
     lost = {"lost": len(seen), "asked": len(reach), "share_lost": round(1 - reached, 2), "workers": workers}
     return _made("replies", "answers reach some sockets only", found, lives, **lost)
+
+
+def _heard_after(life: Life, at: float) -> bool:
+    last = life.last_activity("inbound")
+    return last is not None and last > at + 0.2
 
 
 def _workers(came: list[bool]) -> int | None:
@@ -265,6 +271,7 @@ def errors(facts: Facts) -> Case | None:
         words = "the health endpoint was good meanwhile"
         found.append(Observation(of="health", value="good", finding=words, events=tuple(one.id for one in good[:5])))
     lives = list(dict.fromkeys(life for one in bad for life in facts.open_at(one.at)))
+    found.append(Observation(of="others", value="together", finding="connections to the same backend lived meanwhile"))
     return _made(
         "errors", "requests fail", found, lives, code=f"HTTP {bad[0].status}", status=bad[0].status, trigger="message"
     )

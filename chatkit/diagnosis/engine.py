@@ -257,6 +257,7 @@ def _without_consequences(ranked: list[tuple[Case, list[Hypothesis]]]) -> list[t
     """Attempts that failed because of an end that is explained already are not cases of their own (rule of thumb 1)."""
     lives = [(case, hs) for case, hs in ranked if case.kind == "life" and hs[0].id not in (NONE, UNKNOWN)]
     away = [case for case, _ in lives if case.value("gap") in ("refused", "gateway", "failing")]
+    dark = [case for case, hs in ranked if hs[0].id == "peer-unreachable" and case.kind == "life"]
     turned = [
         case for case, hs in lives if case.value("next") == "auth" and hs[0].id in ("token-expired", "auth-rejected")
     ]
@@ -265,6 +266,8 @@ def _without_consequences(ranked: list[tuple[Case, list[Hypothesis]]]) -> list[t
         gone = (
             case.kind == "attempt" and case.value("stage") in ("refused", "tcp", "silent") and _follow(case.lives, away)
         )
+        # A dead path is given up late: attempts fail before the lives that it killed are known to be dead.
+        gone |= case.kind == "attempt" and case.value("stage") in ("tcp", "silent") and _follow(case.lives, dark, 30.0)
         gone |= case.kind == "attempt" and case.value("status") in ("502", "503", "504") and _follow(case.lives, away)
         gone |= case.kind == "attempt" and case.value("status") in ("401", "403") and _follow(case.lives, turned)
         if not gone:
@@ -272,9 +275,9 @@ def _without_consequences(ranked: list[tuple[Case, list[Hypothesis]]]) -> list[t
     return kept
 
 
-def _follow(lives: tuple[Life, ...], cases: list[Case]) -> bool:
+def _follow(lives: tuple[Life, ...], cases: list[Case], early: float = 0.0) -> bool:
     return bool(cases) and all(
-        any(0 <= life.connection.started_at - dead.end <= 180 for case in cases for dead in case.lives)
+        any(-early <= life.connection.started_at - dead.end <= 180 for case in cases for dead in case.lives)
         for life in lives
     )
 

@@ -215,6 +215,8 @@ def _values(facts: Facts, case: Case, cause: Cause) -> dict[str, Any]:
     if cause.id == "server-error":
         code = values.get("code")
         values["how"] = "no close frame" if code == 1006 else code if code is not None else values.get("status")
+    if cause.id == "health-lies":
+        values = {"health_status": "good", "chat": "fails"} | values
     if cause.id == "idle-timeout":
         values.setdefault("timeout_s", values.get("age_s"))  # all of its life, where its quiet is not visible
     if cause.id == "worker-timeout":

@@ -248,13 +248,14 @@ def variants(own: str) -> tuple[Treatment, ...]:
 
 
 def first_round(stabilise: float, interval: float, period: float = 1.0) -> tuple[Treatment, ...]:
-    """About eight arms at once, silent ones first: they need the longest time."""
+    """About eight arms at once; two that talk all the time first: what the bot says then is heard by sockets that are
+    known to live, and feeds none of those that are to be silent."""
     return (
+        every(period, "app-ping"),
+        every(period, "protocol-ping"),
         SILENT,
         first_ping(0.0, again=10.0),
         first_ping(0.0, "protocol-ping", again=30.0),
-        every(period, "app-ping"),
-        every(period, "protocol-ping"),
         every(period, "typing"),
         control(stabilise, interval),
         plain(),

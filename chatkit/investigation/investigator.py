@@ -337,6 +337,8 @@ class Investigator:
                 return
             while self._crew.room <= 0 and not self._halted:
                 await self._rest(STAGGER)
+            if treatment.id == treatments.SILENT.id and self._chat:
+                self._crew.speak(0)
             arm = self._crew.start(treatment)
             await self._rest(STAGGER)
             if arm.failure is not None:
