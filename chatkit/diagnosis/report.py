@@ -441,6 +441,11 @@ def next_steps(
     facts: Facts, named: tuple[RankedCause, ...], doubts: list[tuple[Case, list[Hypothesis]]]
 ) -> tuple[str, ...]:
     """What would settle what is open, most telling first."""
+    if facts.arms and named:
+        # The experiments have been made; what is left is the cure.
+        tried = any(arm.role == "cured" for arm in facts.arms.values())
+        client = "" if tried else "where the client can stop it, have the cure tried: --verify; "
+        return (f"{client}where the server must, mend it and run the same again with --baseline this recording",)
     out = [one.experiment for one in named if one.lookalikes and one.experiment]
     if any(one.who == "proxy" for one in facts.disagreements):
         out.insert(0, "a capture on each side of what stands between the vantage points: it changes what passes")
