@@ -45,7 +45,9 @@ class Course(Struct, frozen=True, kw_only=True):
     """Ages at which something of each kind of activity happened; before the end."""
     acts: tuple[Act, ...] = ()
     compressed: float | None = None
-    """Age at the first compressed message of either direction after the greeting."""
+    """Age at the first compressed message that we sent."""
+    inflated: float | None = None
+    """Age at the first compressed message that came."""
     deflated: bool = False
     """Whether permessage-deflate was agreed on."""
     expires: float | None = None
@@ -95,7 +97,8 @@ def _course(facts: Facts, life: Life, lives: Sequence[Life], died: bool, moments
         died=died,
         activity={kind: _ages(life, life.activity(kind)) for kind in ACTIVITY},
         acts=_acts(facts, life),
-        compressed=_compressed(life),
+        compressed=_compressed(life, FrameSent),
+        inflated=_compressed(life, FrameReceived),
         deflated=deflate_parameters(life.connection.extensions) is not None,
         expires=expires - life.trace.epoch - start if expires is not None else None,
         rivals=tuple(sorted(one.start - start for one in others if 0 < one.start - start <= life.end - start + 0.05)),
@@ -136,8 +139,7 @@ def _length(life: Life, place: int) -> int:
     return max(size, event.length or 0) if isinstance(event, FrameSent) else size
 
 
-def _compressed(life: Life) -> float | None:
-    """The greeting is the first message of its direction; what kills there is no matter of the others."""
-    places = life.of(FrameSent, FrameReceived)[:MANY_ACTS].tolist()
+def _compressed(life: Life, kind: type[FrameSent] | type[FrameReceived]) -> float | None:
+    places = life.of(kind)[:MANY_ACTS].tolist()
     packed = next((i for i in places if b'"compressed":true' in life.trace.rows[i]), None)
     return None if packed is None else float(life.trace.at[packed]) - life.start

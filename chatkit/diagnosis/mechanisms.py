@@ -145,6 +145,11 @@ def _hazard_grid() -> Grid:
 
 
 @cache
+def _directions() -> Grid:
+    return _grid([{"direction": "outbound"}, {"direction": "inbound"}])
+
+
+@cache
 def _one_point() -> Grid:
     return _grid([{}])
 
@@ -206,6 +211,10 @@ def _at(age: float | None) -> Floats:
     return np.array([NEVER if age is None or age < 0 else age])
 
 
+def _packed(course: Course) -> Floats:
+    return np.concatenate([_at(course.compressed), _at(course.inflated)])
+
+
 def _expiry(course: Course) -> Floats:
     # ``exp`` is cut to the second: one that was opened a moment after it ends at once.
     just = course.expires is not None and -CUT < course.expires < 0
@@ -225,7 +234,7 @@ MECHANISMS: dict[str, Mechanism] = {
         Mechanism(id="trigger", grid=_trigger_grid, predict=_trigger, kernel="reaction"),
         Mechanism(id="size", grid=_size_grid, predict=_size, kernel="reaction"),
         Mechanism(id="rate", grid=_rate_grid, predict=_rate, kernel="reaction"),
-        Mechanism(id="compressed", grid=_one_point, predict=lambda c: _at(c.compressed), kernel="reaction"),
+        Mechanism(id="compressed", grid=_directions, predict=_packed, kernel="reaction"),
         Mechanism(
             id="deflated",
             grid=_one_point,

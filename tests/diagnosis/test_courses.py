@@ -159,7 +159,8 @@ def test_the_first_compressed_message() -> None:
     tale.put(3.0, FrameReceived, "1", size=80, text='{"type":"notification"}', compressed=True)
     tale.put(4.0, FrameSent, "1", size=80, text='{"type":"typing"}', compressed=True)
     tale.ends(9.0, "1")
-    assert of(tale, "1")["1"].compressed == pytest.approx(2.0)
+    assert of(tale, "1")["1"].compressed == pytest.approx(3.0)
+    assert of(tale, "1")["1"].inflated == pytest.approx(2.0)
     assert of(Tale()) == {}
 
 
