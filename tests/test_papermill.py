@@ -33,7 +33,7 @@ NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
         (
             "runbooks/investigate_a_live_backend",
             ["early-ping-abort:window=3"],
-            {"budget": 12.0, "verify": False},
+            {"budget": 20.0, "verify": False},
             "early-ping-abort, who acts: server",
         ),
         ("runbooks/investigate_a_live_backend", [], {"budget": 6.0}, "no cure was tried"),

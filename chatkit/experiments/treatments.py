@@ -248,16 +248,16 @@ def variants(own: str) -> tuple[Treatment, ...]:
 
 
 def first_round(stabilise: float, interval: float, period: float = 1.0) -> tuple[Treatment, ...]:
-    """About eight arms at once; two that talk all the time first: what the bot says then is heard by sockets that are
-    known to live, and feeds none of those that are to be silent."""
+    """About eight arms at once: the control, whose first ping takes longest to come; two that talk all the time, so
+    that what the bot says then is heard by sockets that are known to live, and feeds none that is to be silent."""
     return (
+        control(stabilise, interval),
         every(period, "app-ping"),
         every(period, "protocol-ping"),
         SILENT,
         first_ping(0.0, again=10.0),
         first_ping(0.0, "protocol-ping", again=30.0),
         every(period, "typing"),
-        control(stabilise, interval),
         plain(),
         SYNC_ONCE,
     )

@@ -202,7 +202,7 @@ def test_variants_say_what_they_alter() -> None:
 def test_the_first_round_waits_for_nobody() -> None:
     """Arms that talk, then the silent one; both kinds of ping at once and often; nothing that asks for permission."""
     found = first_round(stabilise=5.0, interval=30.0, period=0.5)
-    assert [one.id for one in found].index(SILENT.id) == 2
+    assert [one.id for one in found].index(SILENT.id) == 3
     assert {one.politeness for one in found} == {"read-only"}
     for what in ("app-ping", "protocol-ping"):
         firsts = [one.doings[0] for one in found if one.doings and one.doings[0].what == what]

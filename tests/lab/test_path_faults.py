@@ -217,7 +217,7 @@ async def test_close_eaten(house) -> None:
     assert ending(await opened(there)) == "fin"
 
 
-@pytest.mark.parametrize("fault", ["close-injected:after=0.1", "close-injected:on=pong,code=4013,reason=enough"])
+@pytest.mark.parametrize("fault", ["close-injected:after=0.6", "close-injected:on=pong,code=4013,reason=enough"])
 async def test_close_injected(house, fault) -> None:
     """At an age, or behind a message; the backend sees no close frame of the client."""
     there = await house(fault)
