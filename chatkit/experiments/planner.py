@@ -131,11 +131,10 @@ def candidates(
     found += [plain(), TYPING_ONCE]
     offsets = _offsets(trials)
     found += [first_ping(at, what) for at in offsets for what in ("app-ping", "protocol-ping")]
-    if intrusive:
-        found += [sized(size) for size in _sizes(trials)]
-    if chat:
-        found += [fed(max(2.0, round(_timeout(trials) / 3, 1)))]
-    return tuple(found)
+    found += [sized(size) for size in _sizes(trials)]
+    found += [fed(max(2.0, round(_timeout(trials) / 3, 1)))]
+    permitted = {"read-only", *(["chatty"] if chat else []), *(["intrusive"] if intrusive else [])}
+    return tuple(one for one in found if one.politeness in permitted)
 
 
 def _offsets(trials: Trials | None) -> list[float]:

@@ -398,7 +398,7 @@ class Investigator:
         for one in await self._planning.proposals(standing, room):
             if self._halted:
                 return
-            self._note(f"{one.treatment.what}: expected to tell {one.bits:.2f} bits within {one.seconds:.0f} s")
+            self._note(f"{one.treatment.what}: {one.treatment.asks} {one.bits:.2f} bits within {one.seconds:.0f} s")
             self._crew.start(one.treatment)
             await self._rest(STAGGER)
 

@@ -44,6 +44,7 @@ def threads() -> list[str]:
 
 def test_one_thread_started_by_the_first_use(own: Engine) -> None:
     """And ended by close; a later use starts another one."""
+    engine().close()  # of whoever used the process's before
     assert threads() == []
     assert own.do(lambda: threading.current_thread().name) == "chatkit engine"
     assert own.do(lambda: 1) == 1
