@@ -330,9 +330,9 @@ def _of_health(facts: Facts, lives: tuple[Life, ...]) -> Iterator[Observation]:
 
 def _of_variants(facts: Facts, status: int | None) -> Iterator[Observation]:
     """What became of openings that an investigation altered on purpose."""
-    by: dict[str, list[Life]] = {facts.arms[life.id].alters: [] for life in facts.variants}
+    by: dict[str, list[Life]] = {}
     for life in facts.variants:
-        by[facts.arms[life.id].alters].append(life)
+        by.setdefault(facts.arms[life.id].alters, []).append(life)
     opened = [life for life in by.get("origin", []) if life.opened]
     # Where the client's own opening worked at times, it is not its Origin that was refused at others.
     if by.get("origin") and status is not None and not any(life.opened for life in facts.lives):

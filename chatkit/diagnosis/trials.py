@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from chatkit.diagnosis.courses import Course, courses
 from chatkit.diagnosis.facts import Facts, Life, median
-from chatkit.diagnosis.mechanisms import ODD, Fit, fits
+from chatkit.diagnosis.mechanisms import ODD, PINGS, Fit, fits
 from chatkit.diagnosis.observation import Observation
 from chatkit.diagnosis.taxonomy import Cause
 
@@ -27,8 +27,6 @@ TIMED = frozenset(
     {"age", "timer", "together", "rival", "after", "pinged", "repeat", "first-frame", "compressed", "expiry"}
 )  # fmt: skip
 """Observations that tell times in words: of an arm the mechanisms say it better."""
-
-
 _TRIGGERS = {"chat": "message", "sync": "session_sync", "any-ping": "ping"}
 """Words for parameters where they differ from those of the mechanism."""
 
@@ -41,14 +39,13 @@ class Trials(Struct, frozen=True, kw_only=True):
 
     def lift(self, cause: Cause) -> float:
         """Logarithm of how much likelier all courses are with the cause than with ends at random."""
-        parts = [math.log(share) + self.fits[id].evidence for id, share in cause.courses.items()]
-        peak = max(parts)
-        return peak + math.log(sum(math.exp(part - peak) for part in parts)) - self.fits["free"].evidence
+        return self.survival(cause) - self.fits["free"].evidence
 
     def survival(self, cause: Cause) -> float:
-        """Logarithm of the probability that the cause would have harmed none of the courses so far."""
+        """Logarithm of the probability of all courses with the cause: where none ended, that it harmed none so far."""
         parts = [math.log(share) + self.fits[id].evidence for id, share in cause.courses.items()]
-        return max(parts) + math.log(sum(math.exp(part - max(parts)) for part in parts))
+        peak = max(parts)
+        return peak + math.log(sum(math.exp(part - peak) for part in parts))
 
     def unharmed(self) -> float:
         """As :meth:`lift`, of no fault at all: whatever ended had a reason of its own."""
@@ -127,10 +124,8 @@ def measured(found: Trials, fit: Fit) -> dict[str, Any]:
         case "early":
             return _window(found, fit, dead)
         case "trigger":
-            trigger = {"chat": "message", "sync": "session_sync", "any-ping": "ping"}.get(
-                fit.best["trigger"], fit.best["trigger"]
-            )
-            return {"trigger": trigger, "after_s": _after(dead)}
+            trigger = fit.best["trigger"]
+            return {"trigger": _TRIGGERS.get(trigger, trigger), "after_s": _after(dead)}
         case "size":
             return _size(found, dead)
         case "free":
@@ -156,7 +151,7 @@ def counted(fit: Fit) -> dict[str, float]:
 def _idle(found: Trials, fit: Fit, dead: list[Course]) -> dict[str, Any]:
     shares = counted(fit)
     counts = max(shares, key=lambda kind: shares[kind])
-    about = next(point["timeout_s"] for point in [fit.best])
+    about = fit.best["timeout_s"]
     quiet = [course.until - max(course.activity.get(counts, ()), default=0.0) for course in dead]
     near = [one for one in quiet if abs(one - about) <= max(1.5, 0.2 * about)] or quiet
     values: dict[str, Any] = {"timeout_s": round(median(near), 3), "counts": counts}
@@ -168,8 +163,7 @@ def _idle(found: Trials, fit: Fit, dead: list[Course]) -> dict[str, Any]:
 
 
 def _window(found: Trials, fit: Fit, dead: list[Course]) -> dict[str, Any]:
-    kind = fit.best["ping"]
-    kinds = ("app-ping", "protocol-ping") if kind == "both" else (kind,)
+    kind, kinds = fit.best["ping"], _kinds(fit)
     fatal = [age for course in dead if (age := _first(course, kinds)) is not None]
     fine = [age for course in found.courses if not course.died and (age := _first(course, kinds)) is not None]
     low = max(fatal, default=0.0)
@@ -181,6 +175,11 @@ def _window(found: Trials, fit: Fit, dead: list[Course]) -> dict[str, Any]:
         "after_s": _after(dead),
     }
     return values | ({"window_max_s": round(high, 2)} if high is not None else {})
+
+
+def _kinds(fit: Fit) -> tuple[str, ...]:
+    """Of the pings that are too early."""
+    return PINGS if fit.best["ping"] == "both" else (fit.best["ping"],)
 
 
 def _first(course: Course, kinds: tuple[str, ...]) -> float | None:
@@ -217,8 +216,7 @@ def lacking(found: Trials, cause: Cause) -> str | None:
     fit = found.fit(cause)
     if fit.mechanism != "early":
         return None
-    kinds = ("app-ping", "protocol-ping") if fit.best["ping"] == "both" else (fit.best["ping"],)
-    lived = any(not course.died and _first(course, kinds) is not None for course in found.courses)
+    lived = any(not course.died and _first(course, _kinds(fit)) is not None for course in found.courses)
     return None if lived else "every ping was fatal: whether a later first ping is, was not tried"
 
 

@@ -59,7 +59,6 @@ class Crew:
         self._left = asyncio.Event()
         """Set whenever an arm is over."""
         self._saying = asyncio.Lock()
-        self._said = 0
         self._session: str | None = None
 
     def __iter__(self) -> Iterator[Arm]:
@@ -140,13 +139,11 @@ class Crew:
     async def say(self, count: int) -> None:
         """One chat message over an HTTP connection of its own, so that whichever worker is next takes it."""
         async with self._saying:
-            first = self._session is None
-            async with self.fresh() as api:
-                if first:
-                    with contextlib.suppress(ChatkitError):
+            if self._session is None:
+                with contextlib.suppress(ChatkitError):
+                    async with self.fresh() as api:
                         self._session = await api.new_session(self._bot, "chatkit investigation")
             await asyncio.sleep(MESSAGE_GAP)
-            self._said += 1
         async with self.fresh() as api:
             await api.chat(self._bot, GREETINGS[count % len(GREETINGS)], self._session)
 

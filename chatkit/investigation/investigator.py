@@ -100,7 +100,6 @@ class Investigator:
         self._notes: list[str] = []
         self._untried: list[str] = []
         self._standing: Standing | None = None
-        self._asked = 0
         self._round_at: float | None = None
         self._settled_at: float | None = None
         self._limit_tried = False
