@@ -29,6 +29,7 @@ from chatkit.errors import InvalidInput
 from chatkit.events import KIND_CODE, FrameReceived, FrameSent
 from chatkit.views import packet, wording
 from chatkit.views.detail import describe
+from chatkit.views.script import explorer_script
 from chatkit.views.shaping import few
 from chatkit.views.ticket import ticket
 from chatkit.views.timeline import lay_out
@@ -112,8 +113,7 @@ def report(
 
 @cache
 def _script() -> str:
-    parts = [(_EXPLORER / "explorer.js").read_text("utf-8"), (_STATIC / "report.js").read_text("utf-8")]
-    return "".join(parts)
+    return explorer_script() + (_STATIC / "report.js").read_text("utf-8")
 
 
 @cache

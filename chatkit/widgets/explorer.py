@@ -28,6 +28,7 @@ from chatkit.errors import InvalidInput
 from chatkit.recorder import Recorder
 from chatkit.trace import Trace
 from chatkit.views.detail import describe
+from chatkit.views.script import explorer_script
 from chatkit.views.sheet import Cursor
 from chatkit.views.when import count
 from chatkit.widgets.feed import Feed
@@ -46,7 +47,7 @@ class TimelineExplorer(anywidget.AnyWidget):
         stabilise: the client's known quiet time before its first ping, seconds.
     """
 
-    _esm = _STATIC / "explorer.js"
+    _esm = explorer_script()
     _css = _STATIC / "explorer.css"
 
     block = traitlets.Bytes(b"", help="The layout when the widget was made, see chatkit.views.packet.").tag(sync=True)

@@ -9,6 +9,7 @@ import pytest
 
 from builders import incident_trace, split
 from chatkit.views import packet
+from chatkit.views.script import explorer_script
 from chatkit.views.timeline import TimelineBuilder
 from chatkit.widgets import TimelineExplorer, explorer
 
@@ -56,7 +57,7 @@ def page(browser):
     page.on("pageerror", lambda error: page.troubles.append(str(error)))
     files = {
         ORIGIN: (PAGE, "text/html"),
-        ORIGIN + "explorer.js": ((STATIC / "explorer.js").read_text("utf-8"), "text/javascript"),
+        ORIGIN + "explorer.js": (explorer_script(), "text/javascript"),
     }
 
     def serve(route, request):
