@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from chatkit.formats import load
     from chatkit.investigation import investigate
     from chatkit.lab import Bot, LabServer, start_lab
+    from chatkit.lessons import EndingsLesson, Exercise, exercise
     from chatkit.merging import merge
     from chatkit.policy.storm import simulate
     from chatkit.preflight import check
     from chatkit.recorder import Recorder
     from chatkit.trace import Trace
-    from chatkit.widgets import Console, Investigate, TimelineExplorer, Verdict
+    from chatkit.widgets import Console, Endings, Investigate, TimelineExplorer, Verdict
 
 __version__ = "0.1.0"
 
@@ -44,10 +45,15 @@ _ROOMS = {
     "Bot": "chatkit.lab",
     "LabServer": "chatkit.lab",
     "start_lab": "chatkit.lab",
+    # learning by doing
+    "EndingsLesson": "chatkit.lessons",
+    "Exercise": "chatkit.lessons",
+    "exercise": "chatkit.lessons",
     # what a policy does
     "simulate": "chatkit.policy.storm",
     # windows
     "Console": "chatkit.widgets",
+    "Endings": "chatkit.widgets",
     "Investigate": "chatkit.widgets",
     "TimelineExplorer": "chatkit.widgets",
     "Verdict": "chatkit.widgets",
@@ -62,6 +68,9 @@ __all__ = [
     "ChatClient",
     "ChatkitError",
     "Console",
+    "Endings",
+    "EndingsLesson",
+    "Exercise",
     "Investigate",
     "LabServer",
     "Recorder",
@@ -71,6 +80,7 @@ __all__ = [
     "check",
     "connect",
     "diagnose",
+    "exercise",
     "investigate",
     "load",
     "merge",

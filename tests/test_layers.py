@@ -18,8 +18,8 @@ LEVELS = {
         "events", "ending", "deflate", "traffic", "saving", "trace",
         "behaviour", "profile", "redact", "visibility",
     ],
-    "thinking": ["wire", "policy", "faults", "formats", "merging", "diagnosis", "inspection", "experiments"],
-    "hands": ["recorder", "client", "tap", "lab", "preflight", "investigation", "fleet"],
+    "thinking": ["wire", "policy", "faults", "formats", "merging", "diagnosis", "inspection", "experiments", "riddle"],
+    "hands": ["recorder", "client", "tap", "lab", "preflight", "investigation", "lessons", "fleet"],
     "views": ["views"],
     "windows": ["widgets", "cli", "__main__"],
 }  # fmt: skip

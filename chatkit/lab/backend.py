@@ -36,6 +36,7 @@ from chatkit.lab.stats import Counters, LabStats
 from chatkit.lab.store import Session, Store
 from chatkit.lab.tokens import Claims, Mint, TokenRefused
 from chatkit.lab.users import USERS, User
+from chatkit.recorder import Recorder
 
 if TYPE_CHECKING:
     from chatkit.lab.conversation import Answer
@@ -85,6 +86,7 @@ class Backend:
         reject: whether a bad token is refused ``before`` the upgrade is accepted or closed ``after`` it.
         capabilities: what it can do beyond the contract.
         send_via: ``websocket`` takes users' messages over the chat socket as well.
+        recorder: where every WebSocket is recorded as this side sees it; ``None`` for nowhere.
     """
 
     def __init__(
@@ -97,7 +99,9 @@ class Backend:
         reject: str,
         capabilities: Sequence[str] = (),
         send_via: str = "http",
+        recorder: Recorder | None = None,
     ) -> None:
+        self.recorder = recorder
         self.bots = bots
         self.mint = mint
         self.rate = rate

@@ -35,6 +35,7 @@ from chatkit.faults.moments import (
     Spoil,
 )
 from chatkit.lab.runner import Deed, FaultRunner
+from chatkit.lab.witness import Witness
 from chatkit.tap.hole import HeldTransport, Hole
 from chatkit.tap.side import end_transport
 
@@ -99,9 +100,27 @@ class LabProtocol(WebSocketsSansIOProtocol):
         self._healing: asyncio.TimerHandle | None = None
         self._passable = asyncio.Event()
         self._passable.set()
+        self._witness: Witness | None = None
+        self._cut: How | None = None
         backend.counters.attempts += 1
 
     # What is seen
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if self.backend.recorder is not None:
+            self._witness = Witness(cast("asyncio.Transport", transport), self.backend.recorder.wire())
+            transport = cast("asyncio.BaseTransport", self._witness.transport)
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self._witness is not None:
+            self._witness.heard(data)
+        super().data_received(data)
+
+    def eof_received(self) -> None:
+        if self._witness is not None:
+            self._witness.eof()
+        super().eof_received()
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
@@ -155,6 +174,8 @@ class LabProtocol(WebSocketsSansIOProtocol):
             self.faults.tell(Sent(kind="data", buffered=self.transport.get_write_buffer_size()))
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._witness is not None:
+            self._witness.lost(exc, self._cut)
         self.faults.close()
         self._passable.set()
         super().connection_lost(exc)
@@ -193,6 +214,7 @@ class LabProtocol(WebSocketsSansIOProtocol):
         """Ends the TCP connection without a close frame; after the end it does nothing."""
         if not self.transport.is_closing():
             self.backend.counters.aborted += 1
+            self._cut = how
             abort_transport(self.transport, how)
 
     def close_with(self, code: int, reason: str) -> None:

@@ -24,6 +24,7 @@ from chatkit.lab.serving import Serving
 from chatkit.lab.stats import LabStats
 from chatkit.lab.tokens import Mint
 from chatkit.lab.users import PASSWORD
+from chatkit.recorder import Recorder
 from chatkit.tap.hole import check_holes
 from chatkit.tap.hop import Hop
 from chatkit.tap.thread import LoopThread
@@ -77,6 +78,7 @@ class LabServer:
         secret: signs the tokens, at least 32 bytes; ``None`` for a random one.
         capabilities: what the lab can do beyond the contract, and announces: ``idempotency``, ``resume``, ``mux``.
         send_via: with ``"websocket"`` users' messages may come over the chat socket as well.
+        recorder: where every WebSocket is recorded as the server sees it, for comparing the two ends; the caller's.
 
     Raises:
         LabError: the host is not loopback, or this system cannot do a fault.
@@ -108,6 +110,7 @@ class LabServer:
         secret: str | None = None,
         capabilities: Iterable[str] = (),
         send_via: Literal["http", "websocket"] = "http",
+        recorder: Recorder | None = None,
     ) -> None:
         check_loopback(host, i_know)
         _check_way(send_via)
@@ -124,6 +127,7 @@ class LabServer:
             reject=reject,
             capabilities=choose_capabilities(capabilities),
             send_via=send_via,
+            recorder=recorder,
         )
         self._serving = Serving(
             self._backend,

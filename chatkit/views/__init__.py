@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from chatkit.diagnosis.result import Diagnosis
     from chatkit.experiments.proof import Proof
     from chatkit.experiments.result import Investigation
+    from chatkit.lessons.endings import TwoSides
     from chatkit.policy.storm import Storm
 
 
@@ -73,6 +74,16 @@ def _saving(saving: Saving) -> str:
     return saving_table(saving)
 
 
+def _two_sides(name: str) -> Callable[[TwoSides], str]:
+    def render(two: TwoSides) -> str:
+        from chatkit.views import two_sides
+
+        words: str = getattr(two_sides, name)(two)
+        return words
+
+    return render
+
+
 def _verdict(name: str) -> Callable[[Diagnosis], str]:
     def render(diagnosis: Diagnosis) -> str:
         from chatkit.views import verdict
@@ -108,3 +119,5 @@ display.register("proof", "plot", _proof_plot)
 display.register("proof", "html", _proof_html)
 display.register("traffic", "html", _traffic)
 display.register("saving", "html", _saving)
+display.register("two-sides", "html", _two_sides("card"))
+display.register("two-sides", "text", _two_sides("text"))
