@@ -1,13 +1,14 @@
 """Exercises as data: which fault is hidden, what counts as shown by a recording, and what is said to an answer; pure.
 
-An answer is never compared with a cause that lies about in a variable. First the reader's own recording is asked whether
-it shows what is claimed: an answer that it does not show is told so, right or wrong, so guessing teaches nothing. Only
+An answer is never compared with a cause that lies about in a variable. First the reader's own recording is asked
+whether it shows what is claimed: what it does not show is told so, right or wrong, so guessing teaches nothing. Only
 then is the claim tried on a seal: salted digests of the cause with every value within the tolerance.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 import random
 from collections.abc import Callable, Sequence
@@ -176,7 +177,7 @@ def mark(seal: Seal, courses: Sequence[Course], answer: str, parameters: dict[st
     if not seal.opens(name, value):
         return Marked(
             right=False,
-            says="It fits what you recorded so far, and it is not the answer. Which other life would it forbid? Make it.",
+            says="It fits what you recorded so far, yet it is not the answer. Which life would it forbid? Make one.",
             look=weighed.look,
         )
     return Marked(right=True, says=f"{cause.id}: {cause.says}; and your recording shows it.", look=weighed.look)
@@ -232,7 +233,7 @@ def _quiet(course: Course) -> float:
 def _gaps(course: Course) -> float:
     """The longest time without traffic that it outlived."""
     ages = sorted({0.0, *course.activity.get("any", ())})
-    gaps = [later - sooner for sooner, later in zip(ages, ages[1:], strict=False)]
+    gaps = [later - sooner for sooner, later in itertools.pairwise(ages)]
     return max([*gaps, 0.0 if course.died else _quiet(course)], default=0.0)
 
 
@@ -252,7 +253,7 @@ def _idle(timeout: float, courses: Sequence[Course], dead: Sequence[Course]) -> 
     if not any(one.until > timeout + 2 * TOLERANCE and _gaps(one) < timeout for one in courses):
         return _Weighed(
             False,
-            "A maximum age would look the same so far. Make a life with a ping more often than that, and let it grow old.",
+            "A maximum age would look the same so far. Make a life with pings more often than that, and let it age.",
         )
     return _Weighed(True, look=dead[0].events)
 

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from chatkit.lessons.endings import EndingsLesson, TwoSides
-from chatkit.lessons.exercise import Exercise, exercise
+from chatkit.lessons.hidden import Exercise, exercise
 
 __all__ = ["EndingsLesson", "Exercise", "TwoSides", "exercise"]

@@ -27,7 +27,9 @@ from chatkit.trace import Trace
 GIVE_UP = 1.5
 """Seconds without an acknowledgement after which our kernel gives a connection up."""
 QUIET = 0.3
-"""Seconds of peace between the greeting and the end."""
+"""Seconds of peace between the opening and the end."""
+SETTLED = 0.05
+"""Seconds after our end in which the other end records its own."""
 
 _lessons: dict[str, Callable[[], None]] = {}
 
@@ -114,18 +116,17 @@ class EndingsLesson:
             connection = await open_connection(api.socket_url("echo"), self._ours, compression=None)
         finally:
             await api.aclose()
-        reading = asyncio.ensure_future(_read(connection))
-        try:
-            await asyncio.sleep(QUIET)
-            await self._act(way, connection, api)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(way.patience):
-                    await connection.wait_closed()
-            await asyncio.sleep(0.05)  # the other end's last event
-        finally:
-            connection.abort()
-            reading.cancel()
-            await asyncio.wait([reading])
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_read(connection), name="lesson reads")
+            try:
+                await asyncio.sleep(QUIET)
+                await self._act(way, connection, api)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(way.patience):
+                        await connection.wait_closed()
+            finally:
+                connection.abort()
+        await asyncio.sleep(SETTLED)
         if way.id == "dead-path":
             seen = self._theirs.snapshot(theirs)
             # Afterwards, so that the record shows what the server knew while the path was dead.

@@ -44,15 +44,15 @@ WAYS = (
     Way(id="server-1011", label="server fails 1011", group=HANDSHAKE, code=1011, reason="internal error",
         point="The server's handler failed. The cause stands in the server's log, at this moment."),
     Way(id="server-fin", label="server: FIN", group=ABORT,
-        point="TCP ended in order, the WebSocket did not: what a proxy does whose time is up, or a process that exits."),
+        point="TCP ended in order, the WebSocket did not: a proxy whose time is up, or a process that exits."),
     Way(id="server-rst", label="server: RST", group=ABORT,
         point="Thrown away: a crash, an abort in the server's code, a middlebox. What was under way is lost."),
     Way(id="we-cut", label="we cut it", group=ABORT,
         point="Our own side went without a word. A browser shows 1006 here, too, and nobody else did anything."),
     Way(id="idle", label="idle time-out of 1 s", group=RULE, fault="idle-timeout:timeout=1",
         point="A FIN again, byte for byte as “server: FIN”. Only the clock since the last traffic tells them apart."),
-    Way(id="dead-path", label="the path dies", group=RULE, fault="black-hole:after=0.2", patience=6.0,
-        point="Nothing arrives and nothing is refused. Whoever sends runs into a time-out; the other side learns nothing."),
+    Way(id="dead-path", label="the path dies", group=RULE, fault="black-hole:after=0.2", patience=6,
+        point="Nothing arrives, nothing is refused. Who sends runs into a time-out; the other side learns nothing."),
 )  # fmt: skip
 """In the order in which they are offered."""
 BY_ID = {way.id: way for way in WAYS}

@@ -112,7 +112,8 @@ def table(endings: Sequence[TwoSides]) -> str:
     """Many of them as HTML, by the code that an API shows: what one number hides."""
     rows = "".join(
         f'<tr><td style="{_CELL};{_NUMBER}"><b>{code}</b></td><td style="{_CELL}">{html.escape(two.way.label)}</td>'
-        f'<td style="{_CELL}">{html.escape(words(two))}</td><td style="{_CELL}">{html.escape(knows(two.server))}</td></tr>'
+        f'<td style="{_CELL}">{html.escape(words(two))}</td>'
+        f'<td style="{_CELL}">{html.escape(knows(two.server))}</td></tr>'
         for code, two in sorted(((_code(two), two) for two in endings), key=lambda one: one[0])
     )
     head = "".join(

@@ -7,7 +7,6 @@ import contextlib
 import os
 import time
 from collections.abc import Callable
-from typing import Any
 
 from chatkit.client.engine import engine
 from chatkit.client.http import HttpApi
@@ -41,8 +40,11 @@ class Exercise:
         lab = LabServer(faults=[riddle.fault], bots=["echo"]).start()
         self._seal = riddle.seal
         self._recorder = Recorder(target=lab.url)
-        url, token = lab.url, lambda: lab.token
-        self._api: Callable[[], HttpApi] = lambda: HttpApi(url, recorder=self._recorder, token=token())
+
+        def api() -> HttpApi:
+            return HttpApi(lab.url, recorder=self._recorder, token=lab.token)
+
+        self._api = api
         self._lives = 0
         self._left: set[str] = set()
         _closers[name] = lab.close
@@ -112,17 +114,15 @@ class Exercise:
             say=_nothing,
             agent="chatkit-exercise",
         )
-        running = asyncio.ensure_future(arm.run())
         try:
-            await arm.opened.wait()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await arm.over.wait()
-            arm.leave()
-            await running
+            async with asyncio.TaskGroup() as group:
+                group.create_task(arm.run(), name=treatment.id)
+                await arm.opened.wait()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(seconds):
+                        await arm.over.wait()
+                arm.leave()
         finally:
-            running.cancel()
-            await asyncio.wait([running])
             await api.aclose()
         if arm.failure is not None:
             raise arm.failure
