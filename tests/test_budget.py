@@ -89,12 +89,12 @@ def test_code_uses_only_the_front_door(notebook: dict[str, Any]) -> None:
 
 
 def test_parameters_can_be_set(notebook: dict[str, Any]) -> None:
-    """One cell is tagged for papermill, and it names the backend's URL, or the files of evidence."""
+    """One cell is tagged for papermill; it names the backend's URL, the files of evidence, or a lesson's seed."""
     tagged = [cell for cell in code_cells(notebook) if "parameters" in cell["metadata"].get("tags", [])]
     assert len(tagged) == 1
     text = source(tagged[0])
     files = re.findall(r'"(\.\./[^"]+)"', text)
-    assert "url = None" in text or files
+    assert "url = None" in text or "seed = None" in text or files
     assert all((notebook["path"].parent / file).exists() for file in files)
 
 

@@ -89,7 +89,7 @@ class Endings(ipywidgets.VBox):  # type: ignore[misc]
 
     def _add(self, two: TwoSides) -> None:
         self.endings = (*self.endings, two)[-MOST:]
-        self.said.value = _status(f"{two.way.label}: done.")
+        self.said.value = _status(f"Done: “{two.way.label}”. Choose the next.")
         self.shown.value, self.listed.value = card(two), table(self.endings)
 
     def _enable(self, on: bool) -> None:

@@ -14,7 +14,7 @@ def side(*ends: object, text: str = "{}") -> Trace:
     return Trace.of(
         [
             Opened(id="0", at=1.0, connection="1"),
-            FrameReceived(id="1", at=1.1, connection="1", opcode="text", length=len(text), text=text),
+            FrameReceived(id="1", at=1.1, connection="1", opcode="text", size=len(text), text=text),
             *ends,  # type: ignore[list-item]
         ]
     )
@@ -32,7 +32,7 @@ CUT = side(TransportEnded(id="2", at=2.0, connection="1", how="local", by="clien
 def test_text_tells_both_ends() -> None:
     """The server's column is read from the server's side."""
     said = text(TwoSides(way=BY_ID["we-1000"], client=CLOSED, server=CLOSED))
-    ours, _, theirs = said.partition("the server ")
+    ours, _, theirs = said.partition("\nthe server ")
     assert "an API shows   1000, “done”, clean" in ours
     assert "0.50 s  sent close 1000 “done”" in ours
     assert "closed by the client: 1000 “done”" in theirs

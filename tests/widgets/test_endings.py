@@ -41,7 +41,7 @@ def test_a_press_ends_a_connection(window: Endings) -> None:
     assert [two.way.id for two in window.endings] == ["server-rst"]
     assert "RST by server" in window.shown.value
     assert "<b>1006</b>" in window.listed.value
-    assert "done" in window.said.value
+    assert "Done: “server: RST”" in window.said.value
     assert len(window.trace.connections) == 1
     assert repr(window) == "14 ways to end a WebSocket, each a button; 1 tried"
 

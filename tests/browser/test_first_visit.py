@@ -1,0 +1,61 @@
+"""A new user's way from the start notebook to the reason why the incident's connection drops, click by click."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.browser.conftest import PATIENCE, ROOT, LabPage
+from tests.browser.test_notebooks import assert_quiet
+
+pytestmark = pytest.mark.browser
+
+MOST_CLICKS = 6
+
+
+class Visitor:
+    """Somebody with a mouse who counts."""
+
+    def __init__(self, lab: LabPage) -> None:
+        self.page = lab.page
+        self.steps: list[str] = []
+        self.began = time.monotonic()
+
+    def click(self, what: str) -> None:
+        """One click on the one visible thing; links of the start notebook open beside it."""
+        self.page.locator(f"{what} >> visible=true").first.click(timeout=PATIENCE)
+        self.steps.append(f"{time.monotonic() - self.began:.1f} s: click {what}")
+
+    def read(self, text: str) -> None:
+        """Waits until a text is on the screen."""
+        self.page.locator(f".jp-Notebook >> text={text} >> visible=true").first.wait_for(timeout=PATIENCE)
+        self.steps.append(f"{time.monotonic() - self.began:.1f} s: read “{text}”")
+
+
+def test_why_the_incident_drops(
+    open_notebook: Callable[..., LabPage], tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """Three clicks from the start notebook: the runbook, Run, Run All Cells; then the reason and the cure are read."""
+    notebooks = ROOT / "notebooks"
+    shutil.copytree(notebooks / "runbooks", tmp_path / "work" / "runbooks")
+    lab = open_notebook(notebooks / "00_start_here.ipynb", size=(1440, 900))
+    visitor = Visitor(lab)
+    visitor.click("a:text-is('the runbook of the incident')")
+    visitor.page.locator("h1 >> text=The connection drops right after connect >> visible=true").wait_for(
+        timeout=PATIENCE
+    )
+    visitor.page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"] >> visible=true').wait_for(
+        timeout=PATIENCE
+    )
+    visitor.click(".lm-MenuBar-itemLabel:text-is('Run')")
+    visitor.click(".lm-Menu-itemLabel:text-is('Run All Cells')")
+    visitor.read("3 of 3 ended without a close frame within 1 s of our ping")
+    visitor.read("send the first ping not before 5 s")
+    record_property("steps", "; ".join(visitor.steps))
+    print(*visitor.steps, sep="\n")
+    assert len([step for step in visitor.steps if "click" in step]) <= MOST_CLICKS
+    assert_quiet(lab)
