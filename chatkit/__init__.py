@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from chatkit.formats import load
     from chatkit.investigation import investigate
     from chatkit.lab import Bot, LabServer, start_lab
-    from chatkit.lessons import EndingsLesson, Exercise, exercise
+    from chatkit.lessons import exercise
     from chatkit.merging import merge
     from chatkit.policy.storm import simulate
     from chatkit.preflight import check
@@ -46,8 +46,6 @@ _ROOMS = {
     "LabServer": "chatkit.lab",
     "start_lab": "chatkit.lab",
     # learning by doing
-    "EndingsLesson": "chatkit.lessons",
-    "Exercise": "chatkit.lessons",
     "exercise": "chatkit.lessons",
     # what a policy does
     "simulate": "chatkit.policy.storm",
@@ -69,8 +67,6 @@ __all__ = [
     "ChatkitError",
     "Console",
     "Endings",
-    "EndingsLesson",
-    "Exercise",
     "Investigate",
     "LabServer",
     "Recorder",
