@@ -26,7 +26,7 @@ class Endings(ipywidgets.VBox):  # type: ignore[misc]
     Args:
         lesson: whose connections; a lesson of its own where it is not given.
 
-    ``endings`` and ``trace`` hold what was done, for the next cell. It runs on the engine: no cell blocks.
+    ``endings`` holds what was pressed and ``trace`` all connections, for the next cell. It runs on the engine: no cell blocks.
     """
 
     def __init__(self, lesson: EndingsLesson | None = None) -> None:
@@ -47,6 +47,7 @@ class Endings(ipywidgets.VBox):  # type: ignore[misc]
         self.shown = ipywidgets.HTML()
         self.listed = ipywidgets.HTML()
         super().__init__([*rows, self.said, self.shown, self.listed])
+        self.add_class("ck-endings")
 
     @property
     def trace(self) -> Trace:
@@ -54,10 +55,12 @@ class Endings(ipywidgets.VBox):  # type: ignore[misc]
         return self.lesson.trace
 
     def end(self, way: str) -> TwoSides:
-        """What the button of that id does; waits for it. Raises as :meth:`EndingsLesson.end`."""
-        two = self.lesson.end(way)
-        self._add(two)
-        return two
+        """Ends a connection in the way of that id, as a value for a cell; the window keeps what was pressed in it.
+
+        Raises:
+            InvalidInput, LabError: as :meth:`chatkit.lessons.EndingsLesson.end`.
+        """
+        return self.lesson.end(way)
 
     def close(self) -> None:
         """Stops the lesson's lab and takes the window away."""

@@ -12,9 +12,10 @@ from tests.browser.test_notebooks import assert_quiet
 pytestmark = pytest.mark.browser
 
 
-def test_reader_ends_connections_by_buttons(open_notebook: Callable[..., LabPage]) -> None:
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_reader_ends_connections_by_buttons(open_notebook: Callable[..., LabPage], dark: bool) -> None:
     """Two presses, two deaths with the same code and different words; both ends are shown."""
-    lab = open_notebook(ROOT / "notebooks" / "01_how_a_websocket_dies.ipynb", size=(1440, 1100))
+    lab = open_notebook(ROOT / "notebooks" / "01_how_a_websocket_dies.ipynb", size=(1440, 1100), dark=dark)
     lab.run_all()
     page = lab.page
     fin = page.get_by_role("button", name="server: FIN")
