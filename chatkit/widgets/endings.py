@@ -26,7 +26,8 @@ class Endings(ipywidgets.VBox):  # type: ignore[misc]
     Args:
         lesson: whose connections; a lesson of its own where it is not given.
 
-    ``endings`` holds what was pressed and ``trace`` all connections, for the next cell. It runs on the engine: no cell blocks.
+    ``endings`` holds what was pressed, ``trace`` all connections, for the next cell.
+    It runs on the engine: no cell blocks.
     """
 
     def __init__(self, lesson: EndingsLesson | None = None) -> None:
