@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from chatkit.policy.storm import simulate
     from chatkit.preflight import check
     from chatkit.recorder import Recorder
+    from chatkit.runbooks import Guide
     from chatkit.trace import Trace
     from chatkit.widgets import Console, Investigate, TimelineExplorer, Verdict
 
@@ -46,6 +47,8 @@ _ROOMS = {
     "start_lab": "chatkit.lab",
     # what a policy does
     "simulate": "chatkit.policy.storm",
+    # which runbook
+    "Guide": "chatkit.runbooks",
     # windows
     "Console": "chatkit.widgets",
     "Investigate": "chatkit.widgets",
@@ -62,6 +65,7 @@ __all__ = [
     "ChatClient",
     "ChatkitError",
     "Console",
+    "Guide",
     "Investigate",
     "LabServer",
     "Recorder",

@@ -18,7 +18,7 @@ LEVELS = {
         "events", "ending", "deflate", "traffic", "saving", "trace",
         "behaviour", "profile", "redact", "visibility",
     ],
-    "thinking": ["wire", "policy", "faults", "formats", "merging", "diagnosis", "inspection", "experiments"],
+    "thinking": ["wire", "policy", "faults", "formats", "merging", "diagnosis", "inspection", "experiments", "runbooks"],
     "hands": ["recorder", "client", "tap", "lab", "preflight", "investigation", "fleet"],
     "views": ["views"],
     "windows": ["widgets", "cli", "__main__"],
