@@ -28,7 +28,7 @@ VERBS: Mapping[str, str] = {
     "diagnose": "find out by experiment why connections to a live backend drop",
     "convert": "turn evidence into another format",
     "report": "write one offline HTML file that tells why, with its evidence",
-    "runbook": "run one runbook headless: a notebook with the result, and its verdict as exit code",
+    "runbook": "run one runbook headless; its verdict is the exit code",
     "completion": "print the completion script for bash, zsh or fish",
 }
 """One line for each verb; the module is ``chatkit.cli.VERB``."""

@@ -92,6 +92,8 @@ class Headless:
             raise self._failed(f"the runbook took more than {timeout:g} s", remedy="--timeout") from None
         except DeadKernelError:
             raise self._failed("the kernel died") from None
+        except RuntimeError as error:  # what nbclient raises of a kernel that does not answer
+            raise self._failed("the kernel did not start", got=self.clean(str(error))) from None
         finally:
             self.elapsed_s = time.monotonic() - begin
 
@@ -136,6 +138,7 @@ class Headless:
             self.notebook,
             timeout=cell_timeout,
             store_widget_state=False,
+            extra_arguments=["--log-level=ERROR"],  # a kernel warns about every loopback port it opens
             on_cell_execute=self._begins,
             on_cell_executed=self._ended,
         )

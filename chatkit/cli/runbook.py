@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from chatkit.cli.headless import Headless
     from chatkit.runbooks import Parameter, Runbook
 
-SUMMARY = "run one runbook headless: a notebook with the result, and its verdict as exit code"
+SUMMARY = "run one runbook headless; its verdict is the exit code"
 SCHEMA = "chatkit.runbook/1"
 LIST_SCHEMA = "chatkit.runbooks/1"
 FAILED = 2
