@@ -36,9 +36,10 @@ def script(shell: str) -> str:
 def _tree() -> argparse.ArgumentParser:
     """The whole command line in one parser; only ever read, never used to parse."""
     from chatkit.faults.catalogue import CATALOGUE
+    from chatkit.formats import IMPORTERS
     from chatkit.runbooks import names
 
-    words: Mapping[str, list[str]] = {"RUNBOOK": names(), "ID[:key=value,…]": sorted(CATALOGUE)}
+    words = {"RUNBOOK": names(), "ID[:key=value,…]": sorted(CATALOGUE), "FORMAT": sorted(IMPORTERS)}
     parser, verbs = cli.outer_parser()
     for verb, summary in cli.VERBS.items():
         module = cli.load(verb)

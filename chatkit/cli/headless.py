@@ -82,7 +82,7 @@ class Headless:
         begin = time.monotonic()
         try:
             async with asyncio.timeout(timeout):
-                await self._client(cell_timeout).async_execute(cwd=str(self.path.parent), env=_environment())
+                await self._execute(cell_timeout)
         except CellExecutionError as error:
             said = f"{error.ename}: {error.evalue}".splitlines()[0]
             raise self._failed("a cell failed", got=self.clean(said)) from None
@@ -96,6 +96,17 @@ class Headless:
             raise self._failed("the kernel did not start", got=self.clean(str(error))) from None
         finally:
             self.elapsed_s = time.monotonic() - begin
+
+    async def _execute(self, cell_timeout: float) -> None:
+        from nbclient.exceptions import DeadKernelError
+
+        try:
+            await self._client(cell_timeout).async_execute(cwd=str(self.path.parent), env=_environment())
+        except DeadKernelError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # nbclient takes being cancelled for a kernel that died
+                raise asyncio.CancelledError from None
+            raise
 
     def clean(self, text: str) -> str:
         """``text`` without the secret."""
