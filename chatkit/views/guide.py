@@ -46,4 +46,6 @@ def _answer(guide: Guide, answer: Answer, way: tuple[str, ...]) -> str:
         return f'<details name="{group}"><summary>{says}</summary>{inner}</details>'
     book = guide.books[str(answer.runbook)]
     link = html.escape(quote(guide.link(book.name)))
-    return f'<a href="{link}">{says}<span>{html.escape(book.title)}: <i>{html.escape(book.question)}</i></span></a>'
+    # The break and the dash are for a notebook that is not trusted: JupyterLab takes its style sheets away.
+    told = f"{html.escape(book.title)} – <i>{html.escape(book.question)}</i>"
+    return f'<a href="{link}">{says}<br><span>{told}</span></a>'
