@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from chatkit.policy.storm import simulate
     from chatkit.preflight import check
     from chatkit.recorder import Recorder
+    from chatkit.runbooks import Guide
     from chatkit.trace import Trace
     from chatkit.widgets import Console, Endings, Investigate, TimelineExplorer, Verdict
 
@@ -49,6 +50,8 @@ _ROOMS = {
     "exercise": "chatkit.lessons",
     # what a policy does
     "simulate": "chatkit.policy.storm",
+    # which runbook
+    "Guide": "chatkit.runbooks",
     # windows
     "Console": "chatkit.widgets",
     "Endings": "chatkit.widgets",
@@ -67,6 +70,7 @@ __all__ = [
     "ChatkitError",
     "Console",
     "Endings",
+    "Guide",
     "Investigate",
     "LabServer",
     "Recorder",

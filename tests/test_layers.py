@@ -18,7 +18,7 @@ LEVELS = {
         "events", "ending", "deflate", "traffic", "saving", "trace",
         "behaviour", "profile", "redact", "visibility",
     ],
-    "thinking": ["wire", "policy", "faults", "formats", "merging", "diagnosis", "inspection", "experiments", "riddle"],
+    "thinking": ["wire", "policy", "faults", "formats", "merging", "diagnosis", "inspection", "experiments", "riddle", "runbooks"],
     "hands": ["recorder", "client", "tap", "lab", "preflight", "investigation", "lessons", "fleet"],
     "views": ["views"],
     "windows": ["widgets", "cli", "__main__"],

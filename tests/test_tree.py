@@ -26,6 +26,7 @@ NOT_MIRRORED = {
     "client/__init__.py": "test_exports.py",
     "cli/__init__.py": "cli/test_main.py",
     "preflight/__init__.py": "preflight/test_run.py",
+    "runbooks/__init__.py": "runbooks/test_shelf.py",
     "investigation/__init__.py": "investigation/test_run.py",
     "lessons/__init__.py": "test_exports.py",
     "views/__init__.py": "views/test_timeline.py",

@@ -28,6 +28,8 @@ VERBS: Mapping[str, str] = {
     "diagnose": "find out by experiment why connections to a live backend drop",
     "convert": "turn evidence into another format",
     "report": "write one offline HTML file that tells why, with its evidence",
+    "runbook": "run one runbook headless; its verdict is the exit code",
+    "completion": "print the completion script for bash, zsh or fish",
 }
 """One line for each verb; the module is ``chatkit.cli.VERB``."""
 
@@ -74,8 +76,8 @@ class _Parser(argparse.ArgumentParser):
 def _dispatch(arguments: list[str]) -> int:
     verb = next((word for word in arguments if not word.startswith("-")), None)
     if verb not in VERBS:
-        _outer_parser().parse_args(arguments)  # prints help or version, or ends with a usage error
-    module = _load(str(verb))
+        _with_summaries().parse_args(arguments)  # prints help or version, or ends with a usage error
+    module = load(str(verb))
     parser = _Parser(prog=f"chatkit {verb}", description=module.SUMMARY, allow_abbrev=False)
     module.add_arguments(parser)
     place = arguments.index(str(verb))
@@ -83,18 +85,28 @@ def _dispatch(arguments: list[str]) -> int:
     return code
 
 
-def _outer_parser() -> argparse.ArgumentParser:
+def outer_parser() -> tuple[argparse.ArgumentParser, Any]:
+    """What stands before the verb, and the place for the verbs."""
     parser = argparse.ArgumentParser(
         prog="chatkit", description="Finds out why a chat WebSocket drops.", allow_abbrev=False
     )
     parser.add_argument("--version", action="version", version=f"chatkit {__version__}")
-    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    return parser, parser.add_subparsers(metavar="VERB", required=True)
+
+
+def _with_summaries() -> argparse.ArgumentParser:
+    parser, verbs = outer_parser()
     for verb, summary in VERBS.items():
         verbs.add_parser(verb, help=summary, add_help=False)
     return parser
 
 
-def _load(verb: str) -> Any:
+def load(verb: str) -> Any:
+    """The module of a verb.
+
+    Raises:
+        ChatkitError: there is none yet.
+    """
     name = f"chatkit.cli.{verb}"
     try:
         return importlib.import_module(name)

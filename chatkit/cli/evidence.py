@@ -24,7 +24,9 @@ def add_evidence(parser: argparse.ArgumentParser) -> None:
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
     """How to read files."""
-    parser.add_argument("--input-format", metavar="F", help="format of the files, where the content should not decide")
+    parser.add_argument(
+        "--input-format", metavar="FORMAT", help="format of the files, where the content should not decide"
+    )
     parser.add_argument("--profile", metavar="P.toml", help="the backend's contract, if it is not the built-in one")
     parser.add_argument("--keylog", metavar="FILE", help="TLS keys for a capture (SSLKEYLOGFILE)")
     parser.add_argument("--pattern", metavar="FILE", help="patterns of an application's own console lines (TOML)")

@@ -9,6 +9,10 @@ from msgspec import Struct
 
 from chatkit import display
 
+MIME = "application/vnd.chatkit.diagnosis+json"
+"""The type under which a displayed diagnosis carries ``to_dict()`` in the output of a notebook."""
+MOST_LISTED = 100
+"""Entries of one list in there."""
 MOST_EVENTS = 50
 """Event ids that one piece of evidence names; the rest is counted in its words."""
 
@@ -112,6 +116,16 @@ class Diagnosis(Struct, frozen=True, kw_only=True):
     def _repr_html_(self) -> str | None:
         render = display.find("diagnosis", "html")
         return None if render is None else render(self)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        """The verdict as data beside its other faces: whoever runs a notebook headless reads it out of the output."""
+        return {MIME: _cut(self.to_dict())}
+
+
+def _cut(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _cut(one) for key, one in value.items()}
+    return [_cut(one) for one in value[:MOST_LISTED]] if isinstance(value, list) else value
 
 
 def _cause(cause: RankedCause) -> dict[str, Any]:

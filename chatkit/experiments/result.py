@@ -96,3 +96,6 @@ class Investigation(Struct, frozen=True, kw_only=True):
     def _repr_html_(self) -> str | None:
         render = display.find("investigation", "html")
         return self.diagnosis._repr_html_() if render is None else render(self)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return self.diagnosis._repr_mimebundle_()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from chatkit.experiments.result import Investigation
     from chatkit.lessons.endings import TwoSides
     from chatkit.policy.storm import Storm
+    from chatkit.runbooks.guide import Guide
 
 
 def _timeline(trace: Trace, **options: Any) -> Any:
@@ -104,6 +105,13 @@ def _investigation(name: str) -> Callable[[Investigation], str]:
     return render
 
 
+def _guide(guide: Guide) -> str:
+    from chatkit.views.guide import page
+
+    return page(guide)
+
+
+display.register("guide", "html", _guide)
 display.register("diagnosis", "html", _verdict("card"))
 display.register("diagnosis", "text", _verdict("text"))
 display.register("diagnosis", "ticket", _verdict("ticket"))

@@ -51,6 +51,12 @@ class Verdict(ipywidgets.VBox):  # type: ignore[misc]
     def __repr__(self) -> str:
         return str(self.diagnosis)
 
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        bundle = super()._repr_mimebundle_(**options)
+        data, *rest = bundle if isinstance(bundle, tuple) else (bundle or {"text/plain": repr(self)},)
+        data = data | self.diagnosis._repr_mimebundle_()
+        return (data, *rest) if rest else data
+
     def _evidence(self) -> list[Evidence]:
         found = [one for cause in self.diagnosis.causes for one in cause.evidence if one.events]
         return found[:MOST_CLAIMS]

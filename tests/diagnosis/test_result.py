@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
 from chatkit.diagnosis import Diagnosis, diagnose
-from chatkit.diagnosis.result import Evidence, Fix, RankedCause, Remark, RuledOut
+from chatkit.diagnosis.result import MIME, MOST_LISTED, Evidence, Fix, RankedCause, Remark, RuledOut
 from tests.diagnosis.stories import stories
 
 SAMPLE = Diagnosis(
@@ -86,3 +87,13 @@ def test_without_a_view_it_is_its_headline() -> None:
     """And the ticket is the same text."""
     assert str(SAMPLE).startswith("Idle.") or "idle-timeout" in str(SAMPLE)
     assert "idle" in SAMPLE.ticket().lower()
+
+
+def test_it_travels_as_data_beside_its_card() -> None:
+    """In the output of a notebook; IPython adds the other faces. Long lists are cut there."""
+    assert SAMPLE._repr_mimebundle_() == {MIME: SAMPLE.to_dict()}
+    many = tuple(str(number) for number in range(1000))
+    cause = msgspec.structs.replace(SAMPLE.causes[0], connections=many)
+    (told,) = msgspec.structs.replace(SAMPLE, causes=(cause,))._repr_mimebundle_().values()
+    assert told["causes"][0]["connections"] == list(many[:MOST_LISTED])
+    json.dumps(told, allow_nan=False)

@@ -120,3 +120,9 @@ def test_it_shows_itself_through_a_view(monkeypatch) -> None:
     assert str(one) == "investigation as text: http://127.0.0.1:8000"
     assert one._repr_html_() == "investigation as html: http://127.0.0.1:8000"
     assert one.ticket() == "investigation as ticket: http://127.0.0.1:8000"
+
+
+def test_its_diagnosis_travels_as_data() -> None:
+    """As that of a recording does."""
+    one = investigation()
+    assert one._repr_mimebundle_() == one.diagnosis._repr_mimebundle_() != {}

@@ -6,6 +6,7 @@ import pytest
 
 import chatkit
 from builders import incident_trace
+from chatkit.diagnosis.result import MIME
 from chatkit.errors import InvalidInput
 from chatkit.trace import Trace
 from chatkit.widgets.verdict import MOST_CLAIMS, Verdict
@@ -49,3 +50,13 @@ def test_something_else_than_a_trace() -> None:
         Verdict("incident.har")  # type: ignore[arg-type]
     assert chatkit.Verdict is Verdict
     assert issubclass(chatkit.Trace, Trace)
+
+
+def test_the_verdict_travels_as_data() -> None:
+    """Beside the view: whoever runs the notebook without a front end reads it."""
+    verdict = Verdict(incident_trace(), HEALTHY)
+    bundle = verdict._repr_mimebundle_()
+    data = bundle[0] if isinstance(bundle, tuple) else bundle
+    assert data[MIME]["verdict"] == "no-fault"
+    assert {"text/plain", "application/vnd.jupyter.widget-view+json"} <= set(data)
+    verdict.close()
