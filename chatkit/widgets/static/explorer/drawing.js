@@ -65,6 +65,8 @@ export class Drawing extends Geometry {
       this.drawChosen();
     });
     this.drawWords();
+    // What the picture shows now, for whoever measures or reads it from outside.
+    Object.assign(this.stage.dataset, { events: this.store.events, until: this.store.epoch + this.store.last });
   }
 
   clipped(act) {

@@ -28,14 +28,18 @@ export class Labels extends Drawing {
     return taken.get(key);
   }
 
-  // An ending says at least its strong words where the rest has no room.
+  // Right of its mark if it fits, an ending in its strong words alone before the whole would cover its life.
   drawLabel(item, taken) {
-    if (this.fitLabel(item, taken) || !item.label[0] || !item.label[1]) return;
-    this.fitLabel({ ...item, label: [item.label[0], "", ""] }, taken);
+    const [strong, dim, below] = item.label;
+    const brief = strong && dim ? { ...item, label: [strong, "", below] } : item;
+    for (const before of [false, true]) {
+      if (this.fitLabel(item, taken, before)) return;
+      if (brief !== item && this.fitLabel(brief, taken, before)) return;
+    }
   }
 
   // Whether there was room for it.
-  fitLabel({ m, lane, shape, a, b, label }, taken) {
+  fitLabel({ m, lane, shape, a, b, label }, taken, before) {
     const [strong, dim, below] = label;
     const stream = shape === BAR && this.laneKind(lane) === "streaming";
     const low = shape === UNDERLINE || shape === ARC || stream;
@@ -55,16 +59,15 @@ export class Labels extends Drawing {
     // An ending's words stand below the line rather than nowhere.
     for (const down of ending ? [false, true] : [low]) {
       const row = this.rowOf(taken, lane, down), more = down ? "" : below;
-      for (const x of [from + gap, left - gap - room]) {
-        const end = x + room;
-        if (x < LEFT || end > this.width || (from < LEFT && !inside)) continue;
-        if (!free(row, x, end) || (more && !free(under, x, end))) continue;
-        row.push([x, end + 6]);
-        if (more) under.push([x, x + this.measure(more, 10, 400) + 6]);
-        const words = [strong, dim, more];
-        this.writeLabel(words, x, this.y(lane), down, size, first, this.store.marks.columns.tone[m], x < from);
-        return true;
-      }
+      const x = before ? left - gap - room : from + gap;
+      const end = x + room;
+      if (x < LEFT || end > this.width || (from < LEFT && !inside)) continue;
+      if (!free(row, x, end) || (more && !free(under, x, end))) continue;
+      row.push([x, end + 6]);
+      if (more) under.push([x, x + this.measure(more, 10, 400) + 6]);
+      const words = [strong, dim, more];
+      this.writeLabel(words, x, this.y(lane), down, size, first, this.store.marks.columns.tone[m], x < from);
+      return true;
     }
     return false;
   }
