@@ -11,7 +11,7 @@ WORKERS ?= 2
 # Of the chaos for chatkit; the comparison takes a fifth of it for each of the others.
 SOAK_SECONDS ?= 600
 
-.PHONY: notebook test test-package test-notebooks check bench bench-diagnosis soak lock clean
+.PHONY: notebook test test-package test-notebooks check bench bench-diagnosis bench-ui soak lock clean
 
 notebook: $(INSTALLED)
 	$(BIN)/jupyter lab $(ROOT_FLAG) --ServerApp.ip=127.0.0.1 --ServerApp.port=$(PORT) --ServerApp.port_retries=0 \
@@ -37,6 +37,9 @@ bench: $(INSTALLED)
 
 bench-diagnosis: $(INSTALLED)
 	$(BIN)/python -m tests.bench.diagnosis
+
+bench-ui: $(INSTALLED)
+	$(BIN)/python -m tests.bench.ui
 
 soak: $(INSTALLED)
 	$(BIN)/python -m tests.soak --seconds $(SOAK_SECONDS)

@@ -11,6 +11,7 @@ The encoded form (one JSON object, ``type`` first) is both the row of a ``Trace`
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from msgspec import Struct
@@ -665,10 +666,24 @@ _BACKSLASH = ord("\\")
 
 def message_type(row: bytes) -> str | None:
     """The ``type`` of the JSON message in an encoded data frame, without parsing it."""
+    found = _raw_type(row)
+    return None if found is None else found.decode("utf-8", "replace")
+
+
+def message_types(rows: Iterable[bytes]) -> Iterator[str | None]:
+    """The same for many rows: there are few types, each is decoded once."""
+    known: dict[bytes | None, str | None] = {None: None}
+    for found in map(_raw_type, rows):
+        if found not in known:
+            known[found] = found.decode("utf-8", "replace") if found is not None else None
+        yield known[found]
+
+
+def _raw_type(row: bytes) -> bytes | None:
     match = _ROW_TYPE.search(row, 0, 4096)
     while match and row[match.start() - 1] == _BACKSLASH:
         match = _ROW_TYPE.search(row, match.start() + 1, 4096)
-    return match.group(1).decode("utf-8", "replace") if match else None
+    return match.group(1) if match else None
 
 
 def completes(row: bytes) -> bool:

@@ -43,7 +43,7 @@ from chatkit.events import (
     TransportEnded,
     UpgradeAnswered,
     UpgradeRequested,
-    message_type,
+    message_types,
 )
 from chatkit.profile import Types
 from chatkit.traffic import Traffic, measure
@@ -232,8 +232,9 @@ class Trace:
     def message_types(self) -> list[str | None]:
         """The ``type`` of each data frame's JSON message, ``None`` elsewhere; found without parsing the messages."""
         found: list[str | None] = [None] * len(self)
-        for i in np.flatnonzero(np.isin(self.kind, _FRAMES)).tolist():
-            found[i] = message_type(self.rows[i])
+        places = np.flatnonzero(np.isin(self.kind, _FRAMES)).tolist()
+        for i, type_ in zip(places, message_types(map(self.rows.__getitem__, places)), strict=True):
+            found[i] = type_
         return found
 
     def find(self, needle: bytes, most: int) -> list[int]:

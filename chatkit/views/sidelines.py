@@ -49,7 +49,7 @@ _USER = re.compile(rb'[^\\]\\"(?:username|user_id)\\"\s*:\s*\\"([^"\\]{1,64})\\"
 class _Stream(Struct):
     mark: int
     view: str
-    chunks: int = 1
+    chunks: int
 
 
 class Sidelines:
@@ -106,12 +106,14 @@ class Sidelines:
             word, tone = self.sheet.word(name), Tone.SENT if ours else Tone.TYPING
             self._typing[key] = self._put(TYPING, Shape.BAR, tone, at, row, kind, word, x1=OPEN_END)
 
-    def chunk(self, connection: int, at: float, row: int, raw: bytes, kind: int, view: str = "") -> None:
-        """A piece of a streamed reply; of several vantage points, the first that shows a stream counts its pieces."""
+    def chunk(
+        self, connection: int, at: float, row: int, raw: bytes, kind: int, view: str = "", pieces: int = 1
+    ) -> None:
+        """Pieces of a streamed reply; of several vantage points, the first that shows a stream counts its pieces."""
         found = _MESSAGE_ID.search(raw, 0, 8192)
         key = (connection, found.group(1) if found else b"")
         if (stream := self._streams.get(key)) is not None:
-            stream.chunks += stream.view == view
+            stream.chunks += pieces if stream.view == view else 0
             return
         if view and key in self._seen:
             return
@@ -119,7 +121,7 @@ class Sidelines:
             self._seen.add(key)
         word = self.sheet.word("streamed reply" + seen_by(view))
         mark = self._put(STREAMING, Shape.BAR, Tone.RECEIVED, at, row, kind, word, x1=OPEN_END)
-        self._streams[key] = _Stream(mark, view)
+        self._streams[key] = _Stream(mark, view, pieces)
 
     def reply(self, connection: int, at: float, raw: bytes) -> None:
         """A whole reply; if it was streamed, it is complete now."""
@@ -203,6 +205,12 @@ class Sidelines:
         remark = event.status is not None and event.status < 500
         shape, tone = (Shape.DIAMOND, Tone.REMARK) if remark else (Shape.CROSS, Tone.BAD)
         self._put(HEALTH, shape, tone, event.at, row, kind, word, label=Label(dim=f"{event.method} {answer}"))
+
+
+def stream_of(raw: bytes) -> bytes | None:
+    """The stretch of an encoded chunk that names its message, if it has one."""
+    found = _MESSAGE_ID.search(raw, 0, 8192)
+    return found.group(0) if found else None
 
 
 def _tone(state: str) -> Tone:

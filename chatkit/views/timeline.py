@@ -33,7 +33,7 @@ from chatkit.events import (
 from chatkit.trace import Trace
 from chatkit.views.lifelines import Lifeline
 from chatkit.views.sheet import Cursor, Delta, Lane, Layout, Sheet, clip
-from chatkit.views.sidelines import TITLES, Sidelines
+from chatkit.views.sidelines import TITLES, Sidelines, stream_of
 from chatkit.views.wording import seen_by
 
 if TYPE_CHECKING:
@@ -136,30 +136,24 @@ class TimelineBuilder:
         frames = np.isin(trace.kind, _TICKS)
         types = trace.message_types
         names = trace.header.types
-        special = {names.send_ping, names.pong, names.typing, names.send_typing, names.chunk, names.reply}
-        stop = ~frames
+        words = _Words(trace, types)
         places = np.flatnonzero(frames)
-        stop[[i for i in places if types[i] in special]] = True
+        stop = ~frames
+        stop[places] = words.among({names.send_ping, names.pong, names.typing, names.send_typing, names.reply})[places]
         stop[self._first_frames(trace, places)] = True
-        stop[self._first_words(trace, places, types)] = True
+        stop[words.first(places)] = True
+        chunks = np.flatnonzero(frames & (trace.kind == _RECEIVED) & words.among({names.chunk}))
+        more = _continued(trace, stop, chunks)
         mine = _Mine(trace)
-        pings = [self._step(trace, int(i), types[i], mine) for i in np.flatnonzero(stop)]
+        pings = [self._step(trace, i, types[i], mine, more.get(i, 0)) for i in np.flatnonzero(stop).tolist()]
         frames[[i for i in pings if i is not None]] = False
-        self._tick(trace, np.flatnonzero(frames), types)
+        self._tick(trace, np.flatnonzero(frames), types, words)
         mine.leave(self._lives)
 
     def _first_frames(self, trace: Trace, places: NDArray[np.intp]) -> NDArray[np.intp]:
         """Where a connection shows itself for the first time: its life may begin there."""
         codes, first = np.unique(trace.connection_code[places], return_index=True)
         return places[first[codes >= 0]]
-
-    def _first_words(self, trace: Trace, places: NDArray[np.intp], types: list[str | None]) -> list[int]:
-        """Where a kind of frame comes for the first time: its words get their number in the order of events."""
-        kinds, views = trace.kind, trace.vantage_code
-        first: dict[tuple[int, str | None, int], int] = {}
-        for i in places.tolist():
-            first.setdefault((int(kinds[i]), types[i], int(views[i])), i)
-        return list(first.values())
 
     def _word(self, kind: int, type_: str | None, seen: str) -> int:
         words = _OPAQUE.get(kind) or f"{'sent' if kind == _SENT else 'received'} {type_ or 'message'}"
@@ -173,11 +167,11 @@ class TimelineBuilder:
             self._lives[code] = life
         return life
 
-    def _step(self, trace: Trace, i: int, type_: str | None, mine: _Mine) -> int | None:
+    def _step(self, trace: Trace, i: int, type_: str | None, mine: _Mine, more: int) -> int | None:
         """Reads one event that is more than a tick; its place if it is a ping, which gets a shape instead."""
         kind, code = int(trace.kind[i]), int(trace.connection_code[i])
         if kind in _TICKS:
-            return self._frame(trace, i, kind, code, type_)
+            return self._frame(trace, i, kind, code, type_, more)
         event, row = trace[i], self._rows + i
         if isinstance(event, RetryScheduled) and code < 0 and self._latest is not None:
             code = self._latest
@@ -193,7 +187,7 @@ class TimelineBuilder:
             self._side.gone(code, life.ended_at)
         return None
 
-    def _frame(self, trace: Trace, i: int, kind: int, code: int, type_: str | None) -> int | None:
+    def _frame(self, trace: Trace, i: int, kind: int, code: int, type_: str | None, more: int) -> int | None:
         at, row, raw, names = float(trace.at[i]), self._rows + i, trace.rows[i], trace.header.types
         view = _view(trace, i)
         if code >= 0:
@@ -208,27 +202,21 @@ class TimelineBuilder:
             if type_ == names.pong and code >= 0:
                 self._life(trace, code).pong(at, row, raw, view)
             elif type_ == names.chunk:
-                self._side.chunk(code, at, row, raw, kind, view)
+                self._side.chunk(code, at, row, raw, kind, view, 1 + more)
             elif type_ == names.reply:
                 self._side.reply(code, at, raw)
         return None
 
-    def _tick(self, trace: Trace, places: NDArray[np.intp], types: list[str | None]) -> None:
+    def _tick(self, trace: Trace, places: NDArray[np.intp], types: list[str | None], words: _Words) -> None:
         codes, kinds = trace.connection_code[places], trace.kind[places]
-        lanes = np.where(codes >= 0, codes + _FIRST_CONNECTION, 0)
-        known: dict[tuple[int, str | None, int], int] = {}
-        words = np.zeros(len(places), dtype=np.int32)
-        views = trace.vantage_code[places].tolist()
-        for n, (i, kind, view) in enumerate(zip(places.tolist(), kinds.tolist(), views, strict=True)):
-            key = (kind, types[i], view)
-            if key not in known:
-                known[key] = self._word(kind, types[i], seen_by(_view(trace, i)))
-            words[n] = known[key]
+        known = np.zeros(words.size, dtype=np.int32)
+        for i in words.first(places).tolist():
+            known[words.key[i]] = self._word(int(trace.kind[i]), types[i], seen_by(_view(trace, i)))
         self._sheet.tick(
             x=trace.at[places],
-            lane=lanes,
+            lane=np.where(codes >= 0, codes + _FIRST_CONNECTION, 0),
             row=places + self._rows,
-            word=words,
+            word=known[words.key[places]],
             size=np.clip(trace.size[places], -1, 2**31 - 1),
             up=np.where(np.isin(kinds, _UP), 1, -1),
         )
@@ -238,6 +226,64 @@ def _view(trace: Trace, i: int) -> str:
     """Name of the vantage point that saw an event of merged evidence; nothing otherwise."""
     code = int(trace.vantage_code[i])
     return trace.vantage_names[code] if code >= 0 else ""
+
+
+class _Words:
+    """What tells the words of frames apart, as one number for each event of a stretch of trace."""
+
+    def __init__(self, trace: Trace, types: list[str | None]) -> None:
+        self.types = list(dict.fromkeys(types))
+        number = {type_: n for n, type_ in enumerate(self.types)}
+        self.type = np.fromiter(map(number.__getitem__, types), np.int64, len(types))
+        kind = np.zeros(256, np.int64)
+        kind[list(_TICKS)] = np.arange(len(_TICKS))
+        views = len(trace.vantage_names) + 1
+        self.key = (kind[trace.kind] * len(self.types) + self.type) * views + trace.vantage_code + 1
+        self.size = len(_TICKS) * max(len(self.types), 1) * views
+
+    def among(self, wanted: set[str | None]) -> NDArray[np.bool_]:
+        """Which events have one of these types."""
+        return np.array([type_ is not None and type_ in wanted for type_ in self.types], np.bool_)[self.type]
+
+    def first(self, places: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Of these places, in order, the first of each kind of words."""
+        found = np.full(self.size, -1, np.intp)
+        found[self.key[places[::-1]]] = places[::-1]  # of several, the one that is written last stays
+        return np.sort(found[found >= 0])
+
+
+def _continued(trace: Trace, stop: NDArray[np.bool_], chunks: NDArray[np.intp]) -> dict[int, int]:
+    """How many chunks go on with the stream of each chunk that begins one; those that begin one become stops.
+
+    A chunk goes on when it names the message of the chunk before it and nothing but chunks came on its connection in
+    between: then it changes nothing but the count.
+    """
+    codes, views, rows = trace.connection_code, trace.vantage_code.tolist(), trace.rows
+    busy = stop.copy()
+    busy[chunks] = False
+    breaks = np.flatnonzero(busy)
+    turn = _turns(codes, breaks, chunks)
+    more: dict[int, int] = {}
+    latest: dict[int, tuple[int, int, int, bytes]] = {}
+    for i, code, phase in zip(chunks.tolist(), codes[chunks].tolist(), turn.tolist(), strict=True):
+        row, known = rows[i], latest.get(code)
+        if known is not None and known[1] == phase and known[2] == views[i] and not stop[i] and known[3] in row:
+            more[known[0]] = more.get(known[0], 0) + 1
+            continue
+        stop[i] = True
+        if (named := stream_of(row)) is None:
+            latest.pop(code, None)
+        else:
+            latest[code] = (i, phase, views[i], named)
+    return more
+
+
+def _turns(codes: NDArray[np.int32], breaks: NDArray[np.intp], chunks: NDArray[np.intp]) -> NDArray[np.intp]:
+    """A number for each chunk that changes within a connection where one of the connection's own breaks comes."""
+    far = len(codes) + 1
+    before = np.sort(codes[breaks].astype(np.int64) * far + breaks)
+    turns: NDArray[np.intp] = np.searchsorted(before, codes[chunks].astype(np.int64) * far + chunks)
+    return turns
 
 
 class _Mine:

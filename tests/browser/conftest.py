@@ -4,35 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import socket
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
-ROOT = Path(__file__).parents[2]
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = [
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-AS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
-PATIENCE = 60_000
-"""Milliseconds after which something that does not appear counts as missing."""
-PICTURES = Path(__file__).parent / "screenshots"
-"""Kept out of git; for whoever wants to look."""
-TOKEN = "for-this-test-only"
+from tests.browser.jupyterlab import CHROMIUM, PICTURES, LabPage, launch, notebook_of, open_page, start_jupyter
 
 
 @pytest.fixture(scope="module")
@@ -43,54 +23,9 @@ def browser() -> Iterator[Browser]:
             pytest.fail("Chromium is missing: apt-get install chromium")
         pytest.skip("no Chromium on this machine: install it, or name it in CHROMIUM")
     with sync_playwright() as playwright:
-        flags = [*FLAGS, "--no-sandbox"] if AS_ROOT else FLAGS
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        running = launch(playwright)
         yield running
         running.close()
-
-
-class LabPage:
-    """A notebook open in JupyterLab, with what the page complained about and where it wanted to go."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.external: list[str] = []
-        self.complaints: list[str] = []
-        page.on("request", self._requested)
-        page.on("console", self._logged)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-
-    def _requested(self, request: Request) -> None:
-        if not request.url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:")):
-            self.external.append(request.url)
-
-    def _logged(self, message: ConsoleMessage) -> None:
-        if message.type == "error":
-            self.complaints.append(message.text)
-
-    def run_all(self) -> None:
-        """Run → Run All Cells."""
-        self.page.click('.lm-MenuBar-itemLabel:text-is("Run")')
-        self.page.click('.lm-Menu-itemLabel:text-is("Run All Cells")')
-
-    def wait_idle(self) -> None:
-        """Waits until every code cell has run."""
-        self.page.wait_for_function(
-            """() => {
-                const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(p => p.textContent);
-                return prompts.length > 0 && prompts.every(text => /\\[\\d+\\]/.test(text));
-            }""",
-            timeout=PATIENCE,
-        )
-
-    def text(self) -> str:
-        """Of the whole notebook; ``inner_text`` leaves out what JupyterLab skips while it is scrolled away."""
-        return self.page.locator(".jp-Notebook").text_content() or ""
-
-    def errors(self) -> list[str]:
-        """Texts of error outputs."""
-        found = self.page.query_selector_all('[data-mime-type="application/vnd.jupyter.stderr"], .jp-mod-error')
-        return [element.text_content() or "" for element in found]
 
 
 @pytest.fixture
@@ -103,16 +38,13 @@ def open_notebook(browser: Browser, tmp_path: Path, request: pytest.FixtureReque
         work = tmp_path / "work"
         work.mkdir(exist_ok=True)
         target = work / "notebook.ipynb"
-        target.write_text(notebook.read_text("utf-8") if isinstance(notebook, Path) else json.dumps(_cells(notebook)))
-        port = _start_jupyter(tmp_path, work, dark, processes)
+        target.write_text(
+            notebook.read_text("utf-8") if isinstance(notebook, Path) else json.dumps(notebook_of(notebook))
+        )
+        port = start_jupyter(tmp_path, work, dark, processes)
         context = browser.new_context(viewport={"width": size[0], "height": size[1]})
         contexts.append(context)
-        lab = LabPage(context.new_page())
-        lab.page.goto(f"http://127.0.0.1:{port}/lab/tree/notebook.ipynb?token={TOKEN}")
-        lab.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=PATIENCE)
-        _wait_for_kernel(port)
-        lab.page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=PATIENCE)
-        return lab
+        return open_page(context, port)
 
     yield open_
     for context in contexts:
@@ -123,56 +55,3 @@ def open_notebook(browser: Browser, tmp_path: Path, request: pytest.FixtureReque
     for process in processes:
         process.terminate()
         process.wait(20)
-
-
-def _start_jupyter(tmp_path: Path, work: Path, dark: bool, processes: list[subprocess.Popen[bytes]]) -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    settings = tmp_path / "settings"
-    _set(settings, "notification", {"fetchNews": "false", "checkForUpdates": False})
-    if dark:
-        _set(settings, "themes", {"theme": "JupyterLab Dark"})
-    homes = {f"JUPYTER_{name}_DIR": str(tmp_path / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
-    environment = {**os.environ, **homes, "JUPYTERLAB_SETTINGS_DIR": str(settings), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--ServerApp.port={port}"]
-    command += ["--ServerApp.ip=127.0.0.1", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={work}"]
-    command += [f"--IdentityProvider.token={TOKEN}", *(["--allow-root"] if AS_ROOT else [])]
-    with (tmp_path / "jupyter.log").open("wb") as log:
-        processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT))
-    deadline = time.monotonic() + PATIENCE / 1000
-    while time.monotonic() < deadline:
-        try:
-            httpx.get(f"http://127.0.0.1:{port}/api", trust_env=False)
-        except httpx.TransportError:
-            time.sleep(0.2)
-        else:
-            return port
-    pytest.fail((tmp_path / "jupyter.log").read_text())
-
-
-def _wait_for_kernel(port: int) -> None:
-    """JupyterLab starts the kernel by itself; Run All before that would ask which one."""
-    deadline = time.monotonic() + PATIENCE / 1000
-    while time.monotonic() < deadline:
-        headers = {"Authorization": f"token {TOKEN}"}
-        sessions = httpx.get(f"http://127.0.0.1:{port}/api/sessions", headers=headers, trust_env=False).json()
-        if any(session["kernel"]["execution_state"] == "idle" for session in sessions):
-            return
-        time.sleep(0.2)
-    pytest.fail("no kernel became idle")
-
-
-def _set(settings: Path, plugin: str, values: dict[str, Any]) -> None:
-    folder = settings / "@jupyterlab" / "apputils-extension"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{plugin}.jupyterlab-settings").write_text(json.dumps(values))
-
-
-def _cells(sources: list[str]) -> dict[str, Any]:
-    cells = [
-        {"cell_type": "code", "id": f"c{i}", "metadata": {}, "source": text, "outputs": [], "execution_count": None}
-        for i, text in enumerate(sources)
-    ]
-    kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
-    return {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}

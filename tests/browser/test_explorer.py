@@ -10,8 +10,9 @@ import pytest
 from builders import incident_trace, split
 from chatkit.views import packet
 from chatkit.views.script import explorer_script
-from chatkit.views.timeline import TimelineBuilder
+from chatkit.views.timeline import TimelineBuilder, lay_out
 from chatkit.widgets import TimelineExplorer, explorer
+from million import crowd
 
 pytestmark = pytest.mark.browser
 
@@ -159,3 +160,28 @@ def test_keyboard_themes_and_options(page):
     page.wait_for_function("document.querySelector('.ck-timeline').dataset.ckTheme === 'dark'")
     page.evaluate("cleanup()")
     assert page.evaluate("sent.at(-1).kind") == "bye"
+
+
+def test_a_million_events_are_all_there_and_a_zoom_shows_what_the_columns_say(page):
+    """Nothing is thinned on the way: the page's own counts are those of the trace."""
+    trace = crowd(1_000_000)
+    block = packet.encode(lay_out(trace))
+    header, tables = packet.decode(block)
+    # In pieces: one argument of 20 MB is more than the protocol takes.
+    page.evaluate("window.parts = []")
+    whole = text(block)
+    for begin in range(0, len(whole), 4_000_000):
+        page.evaluate("(part) => void parts.push(part)", whole[begin : begin + 4_000_000])
+    page.evaluate("start(parts.join(''))")
+    page.wait_for_function("document.querySelector('.ck-stage').dataset.events === '1000000'")
+    assert "1,000,000 events" in page.locator(".ck-title").inner_text()
+    assert page.evaluate("sent[0].held.ticks") == len(tables["ticks"]["x"])
+    assert page.evaluate("sent[0].held.marks") == header["until"]["marks"]
+    assert painted(page) > 50_000
+    stage = page.locator(".ck-stage")
+    stage.focus()
+    for _ in range(24):
+        page.keyboard.press("+")
+    page.keyboard.press("Enter")
+    spoken = page.locator(".ck-spoken").inner_text()
+    assert float(spoken.split(" s")[0]) == pytest.approx((header["first"] + header["last"]) / 2, abs=5)

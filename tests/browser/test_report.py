@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page
 
 from chatkit.trace import Trace
 from chatkit.views.report import report
-from tests.browser.conftest import PICTURES
+from tests.browser.jupyterlab import PICTURES
 from tests.builders import incident_trace
 from tests.views.verdicts import HOSTILE, THIN, early_ping
 

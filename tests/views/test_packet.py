@@ -8,6 +8,7 @@ import pytest
 from builders import incident_trace, split
 from chatkit.views import packet
 from chatkit.views.timeline import TimelineBuilder, lay_out
+from million import crowd
 
 
 def test_a_block_carries_the_columns():
@@ -36,3 +37,11 @@ def test_a_delta_carries_patches():
 def test_something_else_is_refused():
     with pytest.raises(ValueError, match="not a timeline block"):
         packet.decode(b"HTTP/1.1 200 OK")
+
+
+def test_whole_numbers_travel_as_narrow_as_they_are():
+    header, tables = packet.decode(packet.encode(lay_out(crowd(1_000))))
+    types = {name: code for table, name, code, _ in header["columns"] if table == "ticks"}
+    assert types["x"] == "<f8"
+    assert (types["lane"], types["row"]) == ("<u1", "<u2")
+    assert int(tables["ticks"]["row"].max()) > 255

@@ -40,6 +40,7 @@ from chatkit.trace import Header, Origin, Trace, TraceBuilder, Vantage
 from chatkit.views.palette import Shape, Tone
 from chatkit.views.sheet import Cursor, Delta, Label, Layout
 from chatkit.views.timeline import TimelineBuilder, lay_out
+from million import crowd
 
 
 def shapes(layout: Layout, shape: Shape) -> list[int]:
@@ -435,3 +436,15 @@ def test_a_stream_that_two_places_saw_is_one_stream():
     """With the pieces that one of them counted."""
     layout = lay_out(merged_trace())
     assert [layout.labels[m].dim for m in shapes(layout, Shape.BAR)] == ["3 chunks"]
+
+
+def test_chunks_are_counted_alike_in_one_stretch_and_in_small_ones():
+    """The quick way through a stream's chunks changes no word and no count."""
+    events = crowd(12_000)
+    whole, single = TimelineBuilder(), TimelineBuilder()
+    whole.extend(events)
+    for part in split(events, list(range(7, len(events), 7))):
+        single.extend(part)
+    assert whole.layout().labels == single.layout().labels
+    assert whole.layout().words == single.layout().words
+    assert any("198 chunks" in label.dim for label in whole.layout().labels.values())

@@ -2,8 +2,8 @@
 import { clockFormat, niceStep } from "./format.js";
 import { Geometry } from "./geometry.js";
 import {
-  ARC, AREA, ATTEMPT, AXIS, BAR, CAP, CROSS, DIAMOND, DOT, END, LANES_TOP, LEFT, LIFE, OPEN,
-  OVER_HIGH, OVER_TOP, PING, POINT, RIGHT, SEGMENT, STOREY, UNDERLINE,
+  ARC, AREA, ATTEMPT, AXIS, BAR, CAP, CROSS, DENSITIES, DIAMOND, DOT, END, LANES_TOP, LEFT, LIFE, OPEN,
+  OVER_HIGH, OVER_TOP, PING, POINT, RIGHT, SEGMENT, SINGLE, STOREY, UNDERLINE,
 } from "./shapes.js";
 import { lowest } from "./store.js";
 
@@ -65,6 +65,8 @@ export class Drawing extends Geometry {
       this.drawChosen();
     });
     this.drawWords();
+    // What the picture shows now, for whoever measures or reads it from outside.
+    Object.assign(this.stage.dataset, { events: this.store.events, until: this.store.epoch + this.store.last });
   }
 
   clipped(act) {
@@ -252,14 +254,14 @@ export class Drawing extends Geometry {
     context.globalAlpha = 1;
   }
 
-  // Ticks that fall into one device pixel of a lane are one tick: painting costs pixels, not frames.
+  // Ticks that fall into one device pixel of a lane are counted there: painting costs pixels, not frames.
   drawTicks() {
     const { context, store, ratio } = this;
     const { x, lane, up } = store.ticks.columns;
     const [begin, end] = this.tickRange();
     if (begin >= end) return;
     const wide = Math.ceil((this.width - LEFT + 8) * ratio);
-    const seen = new Uint8Array(this.lanes.length * 2 * wide);
+    const seen = new Uint32Array(this.lanes.length * 2 * wide);
     const passes = this.tickFilter();
     const factor = ((this.width - LEFT - RIGHT) / (this.view[1] - this.view[0])) * ratio;
     const start = this.view[0];
@@ -267,24 +269,43 @@ export class Drawing extends Geometry {
       const n = this.order[lane[i]];
       if (n < 0 || (passes && !passes(i))) continue;
       const column = Math.floor((x[i] - this.origin[lane[i]] - start) * factor);
-      if (column >= -2 && column < wide - 2) seen[(n * 2 + (up[i] > 0 ? 1 : 0)) * wide + column + 2] = 1;
+      if (column >= -2 && column < wide - 2) seen[(n * 2 + (up[i] > 0 ? 1 : 0)) * wide + column + 2] += 1;
     }
-    for (const side of [0, 1]) this.fillTicks(seen, wide, side, context);
+    let most = 1;
+    for (let c = 0; c < seen.length; c++) if (seen[c] > most) most = seen[c];
+    for (const side of [0, 1]) this.fillTicks(seen, wide, side, most);
   }
 
-  fillTicks(seen, wide, side, context) {
-    const thick = Math.max(1, Math.round(1.5 * this.ratio)) / this.ratio;
-    context.fillStyle = this.tones[side ? 0 : 1];
-    context.globalAlpha = 0.9;
-    context.beginPath();
+  // One tick is as high as ever; where several fall into a pixel, height and colour tell how many, by the logarithm.
+  fillTicks(seen, wide, side, most) {
+    const { context, ratio } = this;
+    const single = most <= SINGLE;
+    const thick = single ? Math.max(1, Math.round(1.5 * ratio)) / ratio : 1 / ratio;
+    const full = single ? 8 : 11;
+    const levels = single ? 1 : DENSITIES;
+    const paths = Array.from({ length: levels }, () => new Path2D());
+    const step = levels / (Math.log(most) + 1);
     for (let n = 0; n < this.lanes.length; n++) {
-      const y = LANES_TOP + (n + 0.5) * this.pitch + (side ? -8 * this.scale : 0);
+      const middle = LANES_TOP + (n + 0.5) * this.pitch;
       const row = (n * 2 + side) * wide;
       for (let c = 0; c < wide; c++) {
-        if (seen[row + c]) context.rect(LEFT + (c - 2) / this.ratio - thick / 2, y, thick, Math.max(1, 8 * this.scale));
+        const count = seen[row + c];
+        if (!count) continue;
+        const level = single ? 0 : Math.min(levels - 1, Math.floor((Math.log(count) + 0.999) * step));
+        let end = c + 1;
+        // Neighbours alike are one rectangle: a dense lane costs its changes.
+        if (!single) while (end < wide && seen[row + end] === count) end++;
+        const high = Math.max(1, (single ? full : full * (0.3 + (0.7 * (level + 1)) / levels)) * this.scale);
+        const broad = single ? thick : (end - c) / ratio;
+        paths[level].rect(LEFT + (c - 2) / ratio - (single ? thick / 2 : 0), side ? middle - high : middle, broad, high);
+        c = end - 1;
       }
     }
-    context.fill();
+    context.fillStyle = this.tones[side ? 0 : 1];
+    paths.forEach((path, level) => {
+      context.globalAlpha = single ? 0.9 : 0.3 + (0.65 * (level + 1)) / levels;
+      context.fill(path);
+    });
     context.globalAlpha = 1;
   }
 

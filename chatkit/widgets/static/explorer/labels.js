@@ -28,7 +28,18 @@ export class Labels extends Drawing {
     return taken.get(key);
   }
 
-  drawLabel({ m, lane, shape, a, b, label }, taken) {
+  // Right of its mark if it fits, an ending in its strong words alone before the whole would cover its life.
+  drawLabel(item, taken) {
+    const [strong, dim, below] = item.label;
+    const brief = strong && dim ? { ...item, label: [strong, "", below] } : item;
+    for (const before of [false, true]) {
+      if (this.fitLabel(item, taken, before)) return;
+      if (brief !== item && this.fitLabel(brief, taken, before)) return;
+    }
+  }
+
+  // Whether there was room for it.
+  fitLabel({ m, lane, shape, a, b, label }, taken, before) {
     const [strong, dim, below] = label;
     const stream = shape === BAR && this.laneKind(lane) === "streaming";
     const low = shape === UNDERLINE || shape === ARC || stream;
@@ -37,8 +48,8 @@ export class Labels extends Drawing {
     const room = Math.max(first + this.measure(dim, size, 400), below ? this.measure(below, 10, 400) : 0);
     const inside = shape === SEGMENT;
     const from = inside || low ? Math.max(a, LEFT) : b;
-    if (inside && Math.min(b, this.width - RIGHT) - from < room + 10) return;
-    if ((shape === UNDERLINE || stream) && b < LEFT) return;
+    if (inside && Math.min(b, this.width - RIGHT) - from < room + 10) return false;
+    if ((shape === UNDERLINE || stream) && b < LEFT) return false;
     const gap = stream ? 1 : { [ARC]: 14, [UNDERLINE]: 2, [SEGMENT]: 5, [BAR]: 6, [END]: 6, [AREA]: 14 }[shape] ?? 10;
     const under = this.rowOf(taken, lane, true);
     // To the left of a short life, not upon it; upon a long one there is room.
@@ -48,25 +59,25 @@ export class Labels extends Drawing {
     // An ending's words stand below the line rather than nowhere.
     for (const down of ending ? [false, true] : [low]) {
       const row = this.rowOf(taken, lane, down), more = down ? "" : below;
-      for (const x of [from + gap, left - gap - room]) {
-        const end = x + room;
-        if (x < LEFT || end > this.width || (from < LEFT && !inside)) continue;
-        if (!free(row, x, end) || (more && !free(under, x, end))) continue;
-        row.push([x, end + 6]);
-        if (more) under.push([x, x + this.measure(more, 10, 400) + 6]);
-        const words = [strong, dim, more];
-        this.writeLabel(words, x, this.y(lane), down, size, first, this.store.marks.columns.tone[m], x < from);
-        return;
-      }
+      const x = before ? left - gap - room : from + gap;
+      const end = x + room;
+      if (x < LEFT || end > this.width || (from < LEFT && !inside)) continue;
+      if (!free(row, x, end) || (more && !free(under, x, end))) continue;
+      row.push([x, end + 6]);
+      if (more) under.push([x, x + this.measure(more, 10, 400) + 6]);
+      const words = [strong, dim, more];
+      this.writeLabel(words, x, this.y(lane), down, size, first, this.store.marks.columns.tone[m], x < from);
+      return true;
     }
+    return false;
   }
 
   writeLabel([strong, dim, below], x, y, low, size, first, tone, over) {
     const { context, colours } = this;
     const line = low ? y + 18 * this.scale : y;
-    if (over && strong) {
+    if (over && !low) {
       context.fillStyle = colours.ground;
-      context.globalAlpha = 0.8;
+      context.globalAlpha = 0.92;
       context.fillRect(x - 3, line - 8, first + this.measure(dim, size, 400) + 6, 16);
       context.globalAlpha = 1;
     }

@@ -7,8 +7,10 @@ export const LEFT = 132, RIGHT = 22, OVER_TOP = 8, OVER_HIGH = 24, LANES_TOP = 4
 export const ROOM = 1200; // pixels that lanes may take; more lanes stand closer
 export const FOLLOW_SPAN = 120; // seconds of a live timeline that are shown once it is longer
 export const LEAST_SPAN = 1e-4; // seconds
+export const SINGLE = 3; // ticks in a pixel up to which all are drawn alike
+export const DENSITIES = 6; // shades of a crowd
 export const STOREY = [0, -9, 9];
-export const ARRAYS = { "<f8": Float64Array, "<f4": Float32Array, "<i4": Int32Array, "<i1": Int8Array, "<u1": Uint8Array };
+export const ARRAYS = { "<f8": Float64Array, "<f4": Float32Array, "<i4": Int32Array, "<u2": Uint16Array, "<i1": Int8Array, "<u1": Uint8Array };
 export const SOLID = new Set([CROSS, BAR, POINT, DIAMOND]);
 export const WAITING = [["kernel", "asked for the whole event; it answers when its cell is done"]];
 export const RANK = [CROSS, END, UNDERLINE, ARC, BAR, DIAMOND, AREA, POINT, SEGMENT];

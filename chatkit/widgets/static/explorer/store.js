@@ -42,8 +42,10 @@ class Table {
 
 function grown(own, start, more) {
   const need = start + more.length;
-  if (!own || own.length < need) {
-    const bigger = new more.constructor(Math.max(1024, need, own ? own.length * 2 : 0));
+  // Whole numbers come as narrow as they are; where a later block needs more, all are held wide.
+  const kind = !own || own.constructor === more.constructor ? more.constructor : Int32Array;
+  if (!own || own.length < need || own.constructor !== kind) {
+    const bigger = new kind(Math.max(1024, need, own && own.length < need ? own.length * 2 : own?.length ?? 0));
     if (own) bigger.set(own.subarray(0, start));
     own = bigger;
   }
@@ -65,7 +67,7 @@ export class Store {
     this.lanes = [];
     this.kinds = [];
     this.patches = 0;
-    Object.assign(this, { first: 0, last: 0, epoch: 0, events: 0, live: false, sorted: true, came: 0, version: 0 });
+    Object.assign(this, { first: 0, last: 0, epoch: 0, events: 0, live: false, sorted: true, came: 0, version: 0, fresh: 0 });
   }
   get held() {
     const { ticks, marks, words, patches } = this;
@@ -85,6 +87,8 @@ export class Store {
     for (const word of header.words) this.words.push(word);
     for (const mark in header.labels) this.labels.set(Number(mark), header.labels[mark]);
     this.patches = until.patches;
+    // How many events this one update brought together.
+    this.fresh = header.events - this.events;
     if (header.kinds) this.kinds = header.kinds;
     for (const name of ["lanes", "first", "last", "epoch", "events", "live"]) this[name] = header[name];
     this.came = performance.now();

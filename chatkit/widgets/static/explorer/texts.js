@@ -13,7 +13,7 @@ export class Texts extends Moving {
     const begin = new Date((store.epoch + store.first) * 1000), end = new Date((store.epoch + store.last) * 1000);
     const connections = store.lanes.filter((lane) => lane.kind === "connection").length;
     const times = `${format.format(begin)}–${format.format(end)} ${zoneName(zone, end)}`;
-    this.title.textContent = `${plural(connections, "connection")}, ${plural(store.events, "event")}, ${times}`;
+    this.title.textContent = `${plural(connections, "connection")}, ${plural(store.events, "event")}, ${times}${store.live && store.fresh > 1 ? `, ${store.fresh.toLocaleString("en")} in the last update` : ""}`;
     this.alignButton.setAttribute("aria-pressed", String(this.aligned));
     this.clockButton.setAttribute("aria-pressed", String(Boolean(this.host.option("clock"))));
     this.followButton.hidden = !store.live;

@@ -1,0 +1,316 @@
+"""What the windows cost in a real JupyterLab in headless Chromium, beside plain plotly ``FigureWidget`` doing the same.
+
+Each turn is a notebook of its own in a kernel of its own. A time begins in the kernel, when the cell begins, and ends in
+the page, two animation frames after the picture is there; both clocks are the machine's. plotly gets its own best form:
+``Scattergl``, numpy columns, and live a bounded window that is sent five times a second, because it has no
+acknowledgement and no way to append. What does not finish within ``CAP`` seconds is reported so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import tempfile
+from bisect import bisect_left
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Error, sync_playwright
+
+from tests.browser.jupyterlab import LabPage, launch, notebook_of, open_page, start_jupyter
+
+ROUNDS = 3
+CAP = 60.0
+"""Seconds for one thing."""
+SECONDS = 8
+"""Of a live feed."""
+EVENTS = 1_000_000
+STEPS = 40
+"""Wheel turns of a pan and of a zoom."""
+PATHS = "import sys; sys.path.insert(0, {tests!r})"
+
+OURS_INCIDENT = [
+    "from builders import incident_trace\ntrace = incident_trace()",
+    "from chatkit import TimelineExplorer",
+]
+THEIRS_AXES = """
+import numpy as np, plotly.graph_objects as go
+def figure(trace):
+    return go.FigureWidget(go.Scattergl(x=trace.at, y=trace.connection_code, mode="markers"))
+"""
+FEED = """
+import threading, time
+from chatkit import Recorder
+from chatkit.events import FrameReceived, Opened
+recorder, count, rate = Recorder(), {count}, {rate}
+recorder.record(Opened, connection="1")
+TEXT = '{{"type": "chat_response_chunk", "data": {{"message_id": "m", "delta": "word"}}}}'
+stamps = []
+def feed():
+    began, sent = time.monotonic(), 0
+    while sent < count:
+        due = min(count, int((time.monotonic() - began) * rate) + 1)
+        for _ in range(due - sent):
+            recorder.record(FrameReceived, connection="1", size=len(TEXT), text=TEXT)
+        sent = due
+        stamps.append((time.time(), sent))
+        time.sleep(0.002)
+thread = threading.Thread(target=feed, daemon=True)
+"""
+LIVE_PLOTLY = """
+import numpy as np, plotly.graph_objects as go
+figure = go.FigureWidget(go.Scattergl(x=[0.0], y=[0], mode="markers"))
+def push():
+    while thread.is_alive():
+        times = np.array(recorder.snapshot(max(0, len(recorder) - {window})).at)
+        with figure.batch_update():
+            figure.data[0].x, figure.data[0].y = times + recorder.epoch, np.zeros(len(times))
+        time.sleep(0.2)
+pusher = threading.Thread(target=push, daemon=True)
+"""
+PAGE = """
+window.printed = () => [...document.querySelectorAll(".jp-OutputArea-output")].map((one) => one.textContent).join(" ");
+window.frames2 = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 0))));
+window.shown = (kind, least) => {
+  const stage = document.querySelector(".ck-timeline .ck-stage");
+  if (kind === "slider") return document.querySelector(".jp-OutputArea-output .widget-slider") ? 1 : 0;
+  if (kind === "ours") return stage && Number(stage.dataset.events) >= least ? Number(stage.dataset.until) : 0;
+  const plot = document.querySelector(".js-plotly-plot");
+  const x = plot?._fullLayout?._plots && plot.calcdata?.[0]?.[0]?.t && plot.data[0].x;
+  return x && x.length >= least && plot.querySelector("canvas, .point") ? x[x.length - 1] : 0;
+};
+window.appears = async (kind, least) => {
+  while (!shown(kind, least)) await new Promise(requestAnimationFrame);
+  await frames2();
+  return Date.now() / 1000;
+};
+window.watch = (kind) => {
+  const seen = (window.seen = []);
+  let last = 0;
+  const look = () => {
+    const now = shown(kind, 1);
+    if (now > last) seen.push([Date.now() / 1000, (last = now)]);
+    requestAnimationFrame(look);
+  };
+  look();
+};
+window.wheel = async (kind, way, steps) => {
+  const plot = document.querySelector(".js-plotly-plot");
+  if (plot) plot._context._scrollZoom = { cartesian: 1, gl3d: 1 };
+  const target = plot ? plot.querySelector(".nsewdrag") : document.querySelector(".ck-stage");
+  target.scrollIntoView();
+  const box = target.getBoundingClientRect(), spent = [];
+  const fire = (Kind, name, x, more) => target.dispatchEvent(new Kind(name, {
+    clientX: x, clientY: box.top + Math.min(200, box.height / 2), bubbles: true, cancelable: true, view: window, ...more }));
+  const middle = box.left + box.width / 2;
+  if (way === "pan") {
+    if (plot) plot._fullLayout.dragmode = "pan";
+    const Kind = plot ? MouseEvent : PointerEvent, word = plot ? "mouse" : "pointer";
+    fire(Kind, `${word}down`, middle, { button: 0, buttons: 1, pointerId: 1 });
+    const moves = plot ? document.querySelector(".dragcover") ?? target : target;
+    for (let n = 1; n <= steps; n++) {
+      const began = performance.now();
+      moves.dispatchEvent(new Kind(`${word}move`, { clientX: middle + (n % 20) * 9, clientY: box.top + 100, bubbles: true,
+        cancelable: true, view: window, buttons: 1, pointerId: 1 }));
+      await frames2();
+      spent.push(performance.now() - began);
+    }
+    moves.dispatchEvent(new Kind(`${word}up`, { clientX: middle, clientY: box.top + 100, bubbles: true, pointerId: 1 }));
+    return spent;
+  }
+  for (let n = 0; n < steps; n++) {
+    const began = performance.now();
+    fire(WheelEvent, "wheel", middle, { deltaY: n % 20 < 10 ? -120 : 120 });
+    await frames2();
+    spent.push(performance.now() - began);
+  }
+  return spent;
+};
+"""
+"""A step of the wheel is over two animation frames later: an idle page needs about 33 ms for them."""
+
+
+class Bench:
+    """A JupyterLab for notebooks one after the other."""
+
+    def __init__(self, browser: Browser, folder: Path) -> None:
+        self.browser, self.folder = browser, folder
+        self.pages: list[LabPage] = []
+
+    def turn(self, cells: list[str], act: Any) -> Any:
+        """Runs the cells, then ``act(page)``; ``None`` when something did not come within ``CAP``."""
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        work = folder / "work"
+        work.mkdir()
+        paths = PATHS.format(tests=str(Path(__file__).parents[1]))
+        (work / "notebook.ipynb").write_text(json.dumps(notebook_of([paths, *cells])))
+        servers: list[subprocess.Popen[bytes]] = []
+        port = start_jupyter(folder, work, False, servers)
+        context = self.browser.new_context(viewport={"width": 1440, "height": 1200})
+        context.add_init_script(PAGE)
+        context.set_default_timeout(CAP * 1000)
+        try:
+            lab = open_page(context, port)
+            lab.run_all()
+            return act(lab)
+        except Error:
+            return None
+        finally:
+            context.close()
+            for server in servers:
+                server.terminate()
+                server.wait(20)
+
+
+def awaited(lab: LabPage, call: str, cap: float = CAP) -> Any:
+    """The value of a promise in the page.
+
+    Raises:
+        Error: it does not come within ``cap`` seconds.
+    """
+    late = f"new Promise((_, no) => setTimeout(() => no(new Error('late')), {cap * 1000}))"
+    return lab.page.evaluate(f"() => Promise.race([{call}, {late}])")
+
+
+def number(lab: LabPage, name: str) -> float:
+    """A number that a cell printed after this name."""
+    return float(printed(lab, name))
+
+
+def printed(lab: LabPage, name: str) -> str:
+    """What a cell printed after this name, up to a semicolon."""
+    lab.page.wait_for_function(f"printed().match(/{name}=[^;]+;/)")
+    return str(lab.page.evaluate(f"printed().match(/{name}=([^;]+);/)[1]"))
+
+
+STAMP = "import time; print('began=%.3f;' % time.time())"
+
+
+def first(bench: Bench, kind: str, cells: list[str], least: int = 1) -> float | None:
+    """Seconds from the begin of the last cell until the picture is there."""
+
+    def act(lab: LabPage) -> float:
+        came = awaited(lab, f"appears({kind!r}, {least})")
+        return float(came - number(lab, "began"))
+
+    found: float | None = bench.turn([*cells[:-1], STAMP + "\n" + cells[-1]], act)
+    return found
+
+
+def million(bench: Bench, kind: str, cells: list[str]) -> tuple[float, list[float], list[float]] | None:
+    """First paint, seconds, and what each step of a zoom and of a pan takes, milliseconds."""
+
+    def act(lab: LabPage) -> Any:
+        least = EVENTS if kind == "ours" else EVENTS - 100
+        came = awaited(lab, f"appears({kind!r}, {least})", CAP * 2)
+        paint = came - number(lab, "began")
+        lab.page.wait_for_timeout(1000)
+        return paint, *(awaited(lab, f"wheel({kind!r}, {way!r}, {STEPS})") for way in ("zoom", "pan"))
+
+    found: tuple[float, list[float], list[float]] | None = bench.turn([*cells[:-1], STAMP + "\n" + cells[-1]], act)
+    return found
+
+
+def live(bench: Bench, kind: str, rate: int) -> dict[str, float] | None:
+    """Latency from frame received to painted, milliseconds, and how it grew from the first half to the second."""
+    feed = FEED.format(count=rate * SECONDS, rate=rate)
+    if kind == "ours":
+        cells = [feed, "from chatkit import TimelineExplorer\nTimelineExplorer(recorder)", "thread.start()"]
+    else:
+        cells = [feed, LIVE_PLOTLY.format(window=min(rate * 2, 20_000)), "figure", "thread.start(); pusher.start()"]
+    # Not a join: a kernel whose cell blocks hears no acknowledgement.
+    say = "import asyncio\nwhile thread.is_alive():\n    await asyncio.sleep(0.1)\nprint('recorded=%d;' % len(recorder))\nprint('took=%.3f;' % (stamps[-1][0] - stamps[0][0]))"
+    say += "\nprint('stamps=' + str([(round(t, 3), n) for t, n in stamps[::5]]).replace(' ', '') + ';')"
+
+    def act(lab: LabPage) -> dict[str, float]:
+        lab.page.evaluate(f"watch({kind!r})")
+        recorded = number(lab, "recorded")
+        lab.page.wait_for_timeout(3000)
+        seen = lab.page.evaluate("seen")
+        text = printed(lab, "stamps")
+        stamps = [t for t, _ in json.loads(text.replace("(", "[").replace(")", "]"))]
+        lags = latencies(stamps, seen)
+        half = len(lags) // 2
+        shown = lab.page.evaluate("Number(document.querySelector('.ck-stage')?.dataset.events ?? 0)")
+        return {
+            "p50": statistics.median(lags), "p95": quantile(lags, 0.95), "drawn": len(lags) / len(stamps),
+            "growth": statistics.median(lags[half:]) - statistics.median(lags[:half]),
+            "rate": rate * SECONDS / number(lab, "took"), "lost": recorded - shown if kind == "ours" else float("nan"),
+        }  # fmt: skip
+
+    found: dict[str, float] | None = bench.turn([*cells, say], act)
+    return found
+
+
+def latencies(stamps: list[float], seen: list[list[float]]) -> list[float]:
+    """Milliseconds from each stamp until a picture reached it; those that no picture reached are left out.
+
+    Args:
+        stamps: Unix times at which events came, ascending.
+        seen: pairs: when a picture was there, and the Unix time of its newest event.
+    """
+    newest = [until for _, until in seen]
+    found = []
+    for stamp in stamps:
+        n = bisect_left(newest, stamp)
+        if n < len(seen):
+            found.append((seen[n][0] - stamp) * 1000)
+    return found
+
+
+def quantile(values: list[float], share: float) -> float:
+    """The value below which this share lies, of the values themselves."""
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
+
+
+def told(values: list[float | None], unit: str, digits: int = 2) -> str:
+    """Median and spread, or that it did not finish."""
+    done = [value for value in values if value is not None]
+    if not done:
+        return f"did not finish in {CAP:.0f} s"
+    late = f", {len(values) - len(done)} of {len(values)} did not finish" if len(done) < len(values) else ""
+    return f"{statistics.median(done):.{digits}f} {unit} [{min(done):.{digits}f} - {max(done):.{digits}f}]{late}"
+
+
+def line(name: str, ours: list[float | None], theirs: list[float | None], unit: str, digits: int = 2) -> None:
+    """Prints one row with the ratio of the medians."""
+    a, b = ([value for value in values if value is not None] for values in (ours, theirs))
+    ratio = f"{statistics.median(b) / max(statistics.median(a), 1e-9):.1f} x" if a and b else "-"
+    print(f"{name:<38}{told(ours, unit, digits):<34}{told(theirs, unit, digits):<40}{ratio}", flush=True)
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    rounds = range(parser.parse_args().rounds)
+    show = "TimelineExplorer(trace)"
+    crowd = [f"from million import crowd\ntrace = crowd({EVENTS})"]
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
+        browser = launch(playwright)
+        bench = Bench(browser, Path(folder))
+        print(f"{'median [least - most]':<38}{'chatkit':<34}{'plotly FigureWidget':<40}plotly / chatkit")
+        sliders = [first(bench, "slider", ["import ipywidgets\nipywidgets.IntSlider()"]) for _ in rounds]
+        ours = [first(bench, "ours", [OURS_INCIDENT[0], OURS_INCIDENT[1] + "\n" + show]) for _ in rounds]
+        theirs = [first(bench, "plotly", [OURS_INCIDENT[0], THEIRS_AXES + "figure(trace)"]) for _ in rounds]
+        line("first widget (an ipywidgets slider)", sliders, sliders, "s")
+        line("first timeline, 148 events", ours, theirs, "s")
+        big = [million(bench, "ours", [*crowd, OURS_INCIDENT[1], show]) for _ in rounds]
+        theirs_big = [million(bench, "plotly", [*crowd, THEIRS_AXES, "figure(trace)"]) for _ in rounds]
+        line("1,000,000 events, first paint", [b and b[0] for b in big], [b and b[0] for b in theirs_big], "s")
+        for n, way in ((1, "zoom"), (2, "pan")):
+            steps = ([b and quantile(b[n], 0.95) for b in some] for some in (big, theirs_big))
+            line(f"1,000,000 events, {way}, p95", *steps, "ms", 0)
+        for rate in (1_000, 50_000):
+            runs = [[live(bench, kind, rate) for _ in rounds] for kind in ("ours", "plotly")]
+            for key, words in (("p50", "event to paint, p50"), ("p95", "event to paint, p95"), ("growth", "growth")):
+                line(f"{rate:,}/s, {words}", *([run and run[key] for run in some] for some in runs), "ms", 0)
+            line(f"{rate:,}/s, events not shown", *([run and run["lost"] for run in some] for some in runs), "", 0)
+            line(f"{rate:,}/s, fed, events/s", *([run and run["rate"] for run in some] for some in runs), "", 0)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
