@@ -16,7 +16,7 @@ LEVELS = {
     "words": [
         "errors", "display", "clock", "plain", "table",
         "events", "ending", "deflate", "traffic", "saving", "trace",
-        "behaviour", "profile", "redact", "visibility",
+        "behaviour", "profile", "redact", "visibility", "notes",
     ],
     "thinking": ["wire", "policy", "faults", "formats", "merging", "diagnosis", "inspection", "experiments"],
     "hands": ["recorder", "client", "tap", "lab", "preflight", "investigation", "fleet"],
