@@ -57,7 +57,9 @@ def note(
     if not math.isfinite(at):
         raise InvalidInput("a note needs a time", expected="seconds since the trace's epoch", got=at)
     if connection is not None and connection not in trace.names:
-        raise InvalidInput("no such connection", expected="one of " + (", ".join(trace.names) or "none"), got=connection)
+        raise InvalidInput(
+            "no such connection", expected="one of " + (", ".join(trace.names) or "none"), got=connection
+        )
     if about is not None:
         trace.index(about)
     # Ids grow in the order of recording, notes excepted: the last event and the notes know the highest.
