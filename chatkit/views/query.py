@@ -252,9 +252,9 @@ def _of_type(trace: Trace, name: str) -> NDArray[np.bool_]:
     kinds = np.isin(trace.kind, [n for n, kind in enumerate(_NAMES) if fits(kind.lower())])
     types = trace.message_types
     good = {one for one in set(types) if one is not None and fits(one.lower())}
-    if not good:
-        return kinds
-    return kinds | np.fromiter((one in good for one in types), dtype=bool, count=len(types))
+    if good:
+        kinds |= np.fromiter((one in good for one in types), dtype=bool, count=len(types))
+    return kinds
 
 
 def _searched(trace: Trace, node: Node, within: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -36,16 +36,13 @@ from chatkit.errors import InvalidInput
 from chatkit.recorder import Recorder
 from chatkit.trace import Trace
 from chatkit.views.detail import MAX_LINE, describe, listing
-from chatkit.views.detail import describe
 from chatkit.views.script import explorer_script
-from chatkit.views.sheet import Cursor
 from chatkit.views.sheet import Cursor, clip
 from chatkit.views.survival import steps
 from chatkit.views.svg import svg
 from chatkit.views.when import count
 from chatkit.widgets.feed import Feed
 
-_STATIC = Path(__file__).parent / "static"
 TABLE = 200
 """Lines of the table that travel at once."""
 ANSWERS = ("detail", "hover", "search", "table", "survival", "note", "svg")
@@ -78,7 +75,7 @@ class TimelineExplorer(anywidget.AnyWidget):
     """
 
     _esm = explorer_script()
-    _css = _STATIC / "explorer.css"
+    _css = Path(__file__).parent / "static" / "explorer.css"
 
     block = traitlets.Bytes(b"", help="The layout when the widget was made, see chatkit.views.packet.").tag(sync=True)
     query = traitlets.Unicode("", help="What is searched for, see chatkit.views.query.").tag(sync=True)
