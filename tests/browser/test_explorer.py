@@ -24,8 +24,8 @@ QUERIES = json.loads((Path(__file__).parents[1] / "views" / "queries.json").read
 ORIGIN = "http://page.test/"
 PAGE = """<!doctype html><meta charset="utf-8"><body data-jp-theme-light="true"><div id="el"></div>
 <script type="module">
-import factory, { parseQuery, queryBits, Store } from "/explorer.js";
-Object.assign(window, { parseQuery, queryBits, Store });
+import factory, { parseQuery } from "/explorer.js";
+window.parseQuery = parseQuery;
 const handlers = {}, state = { block: null, rows: [], align: "", clock: false, zone: "UTC", area: {}, pinned: [], query: "", reference: -1 };
 const fire = (name, ...args) => (handlers[name] ?? []).forEach((act) => act(...args));
 window.bytes = (text) => new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
@@ -60,12 +60,13 @@ def text(block: bytes) -> str:
 @pytest.fixture
 def page(browser):
     page = browser.new_page(viewport={"width": 1194, "height": 700})
+    page.set_default_timeout(8_000)
     page.troubles = []
     page.on("console", lambda message: page.troubles.append(message.text))
     page.on("pageerror", lambda error: page.troubles.append(str(error)))
     files = {
         ORIGIN: (PAGE, "text/html"),
-        ORIGIN + "explorer.js": (explorer_script() + "\nexport { parseQuery, queryBits };", "text/javascript"),
+        ORIGIN + "explorer.js": (explorer_script() + "\nexport { parseQuery };", "text/javascript"),
     }
 
     def serve(route, request):

@@ -151,7 +151,7 @@ function queryTest(tree, store) {
   if (what === "data") return perKind(/^Frame(Sent|Received)$/);
   if (what === "type") {
     const escaped = rest[0].split("*").map((part) => part.replace(/[\\^$.|?+()[\]{}]/g, "\\$&")).join(".*");
-    const whole = new RegExp(`^${escaped}$`, "is"), word = new RegExp(`^(sent|received) ${escaped}$`, "is");
+    const whole = new RegExp(`^${escaped}$`, "is"), word = new RegExp(`^(sent|received) (application )?${escaped}$`, "is");
     return perWord((words) => {
       const [kind, ...said] = words.split(" ");
       return whole.test(kind) || (kind.startsWith("Frame") && word.test(said.join(" ")));
