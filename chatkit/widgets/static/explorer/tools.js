@@ -21,6 +21,7 @@ export class Tools {
       this.lanes.open = false;
       summary.focus();
     });
+    timeline.root.addEventListener("focusin", (event) => this.lanes.contains(event.target) || (this.lanes.open = false));
     button(parent, "Select view", null, () => timeline.selectView());
     if (host.say) {
       button(parent, "Note", null, () => timeline.startNote());
