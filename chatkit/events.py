@@ -476,12 +476,18 @@ class BadMessageReceived(Event, frozen=True, kw_only=True, tag=True):
 
 
 class Noted(Event, frozen=True, kw_only=True, tag=True):
-    """A remark somebody wrote beside the evidence."""
+    """A remark beside the evidence: ours, or one that a reader wrote (then it has an author)."""
 
     text: str
+    author: str = ""
+    """Who read the evidence and wrote this; empty for the tool's own remarks."""
+    about: str | None = None
+    """Id of the event it speaks of."""
+    moment: float | None = None
+    """When what it speaks of happened, seconds since the epoch; ``None`` where that is ``at``, when it was written."""
 
     def __str__(self) -> str:
-        return f"note: {_line(self.text)}"
+        return f"note{f' by {_line(self.author)}' if self.author else ''}: {_line(self.text)}"
 
 
 class RecordingEnded(Event, frozen=True, kw_only=True, tag=True):

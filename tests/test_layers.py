@@ -16,9 +16,10 @@ LEVELS = {
     "words": [
         "errors", "display", "clock", "plain", "table",
         "events", "ending", "deflate", "traffic", "saving", "trace",
-        "behaviour", "profile", "redact", "visibility",
+        "behaviour", "profile", "redact", "visibility", "notes",
     ],
-    "thinking": ["wire", "policy", "faults", "formats", "merging", "diagnosis", "inspection", "experiments", "riddle", "runbooks"],
+    "thinking": ["wire", "policy", "faults", "formats", "merging", "diagnosis", "inspection", "experiments",
+                 "riddle", "runbooks"],
     "hands": ["recorder", "client", "tap", "lab", "preflight", "investigation", "lessons", "fleet"],
     "views": ["views"],
     "windows": ["widgets", "cli", "__main__"],

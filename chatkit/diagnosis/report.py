@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 TELLING = math.log(1.3)
 """An observation counts as evidence when it is at least this much likelier, or unlikelier, than in general."""
 MOST_LOOKALIKES, MOST_LIKELY = 3, 6
+MOST_NOTES = 5
 NOT_APART = 0.15
 """Probability of the other kind of timer from which on they count as not told apart."""
 
@@ -376,7 +377,8 @@ def remarks(facts: Facts, found: list[Case]) -> tuple[Remark, ...]:
         )
         events = tuple(id for life in left[:20] for id in life.connection.ending.events[:1])  # type: ignore[union-attr]
         out.append(Remark(finding=words, events=events))
-    out += [Remark(finding=one.text, events=(one.id,)) for one in facts.events(Noted)[:5]]
+    notes = sorted(facts.events(Noted), key=lambda one: not one.author)  # what a reader wrote comes before our own
+    out += [Remark(finding=str(one) if one.author else one.text, events=(one.id,)) for one in notes[:MOST_NOTES]]
     told: dict[str, list[str]] = {}
     for one in facts.disagreements:
         told.setdefault(one.text, []).extend(one.events)

@@ -123,7 +123,11 @@ class Lifeline:
                 self._refuse(event, row, kind, word)
             case RetryScheduled():
                 self.retry(event, row, kind, word)
-            case GapDetected() | BadMessageReceived() | ProtocolFailed() | Noted():
+            case Noted():
+                at = event.at if event.moment is None else event.moment
+                mark = self._put(Shape.DIAMOND, Tone.REMARK, at, row, kind, word)
+                self.sheet.relabel(mark, Label(dim=clip(event.text, 80)))
+            case GapDetected() | BadMessageReceived() | ProtocolFailed():
                 self._put(Shape.DIAMOND, Tone.REMARK, event.at, row, kind, word)
             case Logged() | Retransmitted() | BytesMissing():
                 self._remark(event, row, kind, word)

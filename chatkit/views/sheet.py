@@ -7,6 +7,7 @@ open gets its end). A :class:`Delta` holds what a receiver lacks; the delta sinc
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -230,6 +231,25 @@ class Sheet:
     def label(self, mark: int) -> Label:
         """The words beside a mark."""
         return self._labels.get(mark, Label())
+
+    def rows_within(
+        self, begin: float, end: float, lanes: Iterable[int], origin: NDArray[np.float64]
+    ) -> NDArray[np.int64]:
+        """Rows of the trace, ascending, of what begins in a stretch of time on these lanes.
+
+        Args:
+            begin: seconds from the origin of the lane.
+            end: seconds from there, included.
+            lanes: their codes.
+            origin: zero of each lane's time by code, seconds since the trace's epoch.
+        """
+        wanted, found = list(lanes), []
+        for columns, x in ((self._ticks, "x"), (self._marks, "x0")):
+            lane = np.array(columns["lane"], dtype=np.int64)
+            at = np.array(columns[x]) - origin[lane]
+            found.append(np.array(columns["row"], dtype=np.int64)[np.isin(lane, wanted) & (at >= begin) & (at <= end)])
+        rows: NDArray[np.int64] = np.unique(np.concatenate(found))
+        return rows
 
     def since(self, cursor: Cursor, **frame: Any) -> Delta:
         """What came after ``cursor``; costs what is new, not what is there."""

@@ -86,7 +86,8 @@ class Sidelines:
                 self._put(LOG, Shape.DIAMOND, Tone.REMARK, event.at, row, kind, word, label=label)
             case Noted():
                 label = Label(dim=clip(event.text, 80))
-                self._put(CLIENT, Shape.DIAMOND, Tone.REMARK, event.at, row, kind, word, label=label)
+                at = event.at if event.moment is None else event.moment
+                self._put(CLIENT, Shape.DIAMOND, Tone.REMARK, at, row, kind, word, label=label)
             case _:
                 self._put(CLIENT, Shape.DOT, Tone.QUIET, event.at, row, kind, word, level=-1)
 

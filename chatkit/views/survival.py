@@ -57,6 +57,25 @@ def plot(curves: Mapping[str, Curve], *, theme: str = "both") -> go.Figure:
     return go.Figure(data=drawing.lines(), layout=drawing.layout())
 
 
+def steps(curves: Mapping[str, Curve]) -> list[dict[str, Any]]:
+    """Curves as plain values, for whoever draws them beside something else: the largest first, evenly thinned.
+
+    Each has ``name``, ``n``, ``events``, ``last`` and ``median`` (seconds, ``None`` when half lived on), and the
+    columns ``time`` (seconds), ``survival``, ``low`` and ``high`` (shares).
+    """
+    told = []
+    for name in sorted(curves, key=lambda name: -curves[name].n)[:MOST]:
+        curve = curves[name]
+        places = np.unique(np.linspace(0, len(curve.time) - 1, min(POINTS, len(curve.time))).round().astype(np.int64))
+        columns = {
+            column: np.nan_to_num(getattr(curve, column)[places]).tolist()
+            for column in ("time", "survival", "low", "high")
+        }
+        about = {"name": clip(name, 40), "n": curve.n, "events": curve.events, "last": curve.last}
+        told.append(about | {"median": curve.median} | columns)
+    return told
+
+
 def unit(last: float) -> tuple[float, str]:
     """In what a figure that reaches to ``last`` seconds counts: seconds per unit, and its name."""
     return next((per, name) for end, per, name in _UNITS if last <= end)

@@ -6,6 +6,7 @@ columns all the way; only the rare kinds of events become objects.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -118,6 +119,29 @@ class TimelineBuilder:
             self._read(trace)
             self._rows += len(trace)
         return self.since(before)
+
+    def rows_within(
+        self, begin: float, end: float, lanes: Iterable[int], *, aligned: bool = False
+    ) -> NDArray[np.int64]:
+        """Places in the trace, ascending, of the events that a stretch of time on some lanes shows.
+
+        Args:
+            begin: seconds since the trace's epoch; of an aligned view, since each connection opened.
+            end: the same, included.
+            lanes: their codes.
+            aligned: whether time counts from each connection's opening.
+        """
+        all_lanes = self._lanes()
+        origin = np.zeros(max((lane.code for lane in all_lanes), default=0) + 1)
+        if aligned:
+            for lane in all_lanes:
+                origin[lane.code] = lane.origin or 0.0
+        return self._sheet.rows_within(begin, end, lanes, origin)
+
+    def connection_of(self, lane: int) -> str | None:
+        """Id of the connection whose lane has this code; ``None`` for the lanes beside the connections."""
+        life = self._lives.get(lane - _FIRST_CONNECTION)
+        return None if life is None else life.name
 
     def _lanes(self) -> tuple[Lane, ...]:
         lives = [

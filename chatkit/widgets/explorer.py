@@ -6,11 +6,16 @@ The widget holds traits and forwards messages; layout and text come from ``chatk
 direction  message                        meaning
 ========== ============================== =====================================================================
 to browser ``delta`` + one block          what this receiver (``to``) lacks, see ``chatkit.views.packet``
-to browser ``detail``, ``hover``          an event in full, or in one line; answers, by ``row``
-to browser ``refused``                    why a message was not served
+to browser ``refused``                    why a message (``asked``) was not served
+to browser the answers                    of the same kind as what was asked
 to kernel  ``hello``, ``painted``         a receiver (``client``) holds ``held``: ticks, marks, words, patches
 to kernel  ``bye``                        its last view went away
-to kernel  ``detail``, ``hover``          asks for the event at ``row``
+to kernel  ``detail``, ``hover``          asks for the event at ``row`` in full, or in one line
+to kernel  ``search``                     asks which events from row ``since`` on fit ``text``: one bit for each
+to kernel  ``table``                      asks for lines of the selection from number ``start`` on
+to kernel  ``survival``                   asks how long connections live, to be drawn beside the aligned lanes
+to kernel  ``note``                       writes ``text`` at ``at``, on ``lane``, about the event at ``row``
+to kernel  ``svg``                        asks for a picture of the time from ``since`` to ``until``
 ========== ============================== =====================================================================
 """
 
@@ -22,22 +27,44 @@ from typing import Any
 
 import anywidget
 import msgspec
+import numpy as np
 import traitlets
 
+from chatkit.diagnosis.lives import lives
+from chatkit.diagnosis.survival import curves
 from chatkit.errors import InvalidInput
 from chatkit.recorder import Recorder
 from chatkit.trace import Trace
-from chatkit.views.detail import describe
+from chatkit.views.detail import MAX_LINE, describe, listing
 from chatkit.views.script import explorer_script
-from chatkit.views.sheet import Cursor
+from chatkit.views.sheet import Cursor, clip
+from chatkit.views.survival import steps
+from chatkit.views.svg import svg
 from chatkit.views.when import count
 from chatkit.widgets.feed import Feed
 
-_STATIC = Path(__file__).parent / "static"
+TABLE = 200
+"""Lines of the table that travel at once."""
+ANSWERS = ("detail", "hover", "search", "table", "survival", "note", "svg")
+Answer = tuple[dict[str, Any], list[bytes]]
+
+
+class Area(msgspec.Struct, frozen=True, kw_only=True):
+    """A stretch of time on some lanes."""
+
+    since: float
+    """Seconds since the epoch, or of an aligned view since each connection opened."""
+    until: float
+    lanes: list[int]
+    """Codes of the lanes."""
+    aligned: bool = False
 
 
 class TimelineExplorer(anywidget.AnyWidget):
-    """A timeline to look around in: zoom, pan, filter, click, select; live when the source is a recorder.
+    """A timeline to look around in: zoom, pan, search, click, select, note; live when the source is a recorder.
+
+    What is looked at can be read, and set, from Python: ``query`` and ``matching``, ``rows``, ``area`` and
+    ``selection``, ``reference``, ``pinned``; notes are events of ``trace``.
 
     Args:
         source: a ``Trace``, or a ``Recorder`` that is followed until :meth:`close`.
@@ -48,9 +75,14 @@ class TimelineExplorer(anywidget.AnyWidget):
     """
 
     _esm = explorer_script()
-    _css = _STATIC / "explorer.css"
+    _css = Path(__file__).parent / "static" / "explorer.css"
 
     block = traitlets.Bytes(b"", help="The layout when the widget was made, see chatkit.views.packet.").tag(sync=True)
+    query = traitlets.Unicode("", help="What is searched for, see chatkit.views.query.").tag(sync=True)
+    area = traitlets.Dict(help="A selected stretch: since, until (seconds), lanes (codes), aligned.").tag(sync=True)
+    reference = traitlets.Int(-1, help="Row of the event others are measured from, -1 for none.").tag(sync=True)
+    pinned = traitlets.List(traitlets.Int(), help="Codes of the lanes that stay on top.").tag(sync=True)
+    author = traitlets.Unicode("reader", help="Who writes the notes.").tag(sync=True)
     rows = traitlets.List(traitlets.Int(), help="Positions of the selected events in the trace.").tag(sync=True)
     align = traitlets.Unicode("", help='"open", or "" along the time.').tag(sync=True)
     clock = traitlets.Bool(False, help="Whether the axis shows clock times.").tag(sync=True)
@@ -79,8 +111,55 @@ class TimelineExplorer(anywidget.AnyWidget):
 
     @property
     def selection(self) -> Trace:
-        """The selected events."""
-        return self._feed.pick(self.rows)
+        """The selected events: those of the area, of which the query holds, or else the single ones."""
+        return self._feed.pick(self._chosen_rows())
+
+    @property
+    def matching(self) -> Trace:
+        """The events that fit the query; all of them without one.
+
+        Raises:
+            InvalidInput: the query is not of the grammar.
+        """
+        return self._feed.pick(np.flatnonzero(self._feed.matches(self.query)).tolist())
+
+    @property
+    def trace(self) -> Trace:
+        """All that is shown, with the notes that were written here in their places."""
+        return self._feed.trace()
+
+    def annotate(
+        self, text: str, *, at: float | None = None, connection: str | None = None, about: str | None = None
+    ) -> None:
+        """Writes a note: into the recording while it runs, else into :attr:`trace`.
+
+        Args:
+            text: one line, at most 2,000 characters; more is cut, and secrets are taken out.
+            at: when what it speaks of happened, seconds since the trace's epoch; ``None`` with ``about``.
+            connection: id of the connection it speaks of.
+            about: id of the event it speaks of, whose time and connection it takes where they are not given.
+
+        Raises:
+            InvalidInput: there is no text, no time, or no such connection or event.
+        """
+        if about is not None:
+            trace, place = self._feed.find(self._feed.row(about))
+            at = trace[place].at if at is None else at
+            connection = connection or trace[place].connection
+        if at is None:
+            raise InvalidInput("a note needs a time", expected="at in seconds, or about an event", got=None)
+        self._feed.note(text, at=at, connection=connection, about=about, author=self.author)
+
+    def to_svg(self, *, since: float | None = None, until: float | None = None, width: int = 1_200) -> str:
+        """The timeline as an SVG document that stands alone, see ``chatkit.views.svg``.
+
+        Args:
+            since: first moment shown, seconds since the epoch; ``None`` from the first event.
+            until: last moment shown; ``None`` to the last event.
+            width: pixels.
+        """
+        options: dict[str, Any] = {"since": since, "until": until, "width": width, "zone": self.zone or None}
+        return svg(self._feed.layout(), align=self.align or None, clock=self.clock, pinned=self.pinned, **options)
 
     def close(self) -> None:
         """Stops following the recorder and takes the window away."""
@@ -115,12 +194,24 @@ class TimelineExplorer(anywidget.AnyWidget):
         trace, place = self._feed.find(row)
         return str(trace[place].id)
 
+    def _chosen_rows(self) -> list[int]:
+        if not self.area:
+            return sorted(set(self.rows))
+        area = msgspec.convert(self.area, Area)
+        rows = self._feed.rows_within(area.since, area.until, area.lanes, aligned=area.aligned)
+        if not self.query:
+            return rows
+        fits = self._feed.matches(self.query)
+        return [row for row in rows if fits[row]]
+
     def _receive(self, widget: Any, message: Any, buffers: Any) -> None:
         try:
             self._serve(message)
-        except (IndexError, KeyError, TypeError, ValueError, msgspec.ValidationError) as error:
-            client = str(message.get("client"))[:64] if isinstance(message, dict) else ""
-            self.send({"kind": "refused", "to": client, "because": f"{type(error).__name__}: {error}"})
+        except (IndexError, KeyError, TypeError, ValueError, AttributeError, msgspec.ValidationError) as error:
+            told = message if isinstance(message, dict) else {}
+            refused = {"kind": "refused", "to": str(told.get("client"))[:64], "asked": str(told.get("kind"))[:40]}
+            because = str(error) if isinstance(error, InvalidInput) else f"{type(error).__name__}: {error}"
+            self.send(refused | {"because": because[:500]})
 
     def _serve(self, message: Any) -> None:
         client, kind = str(message.get("client"))[:64], message["kind"]
@@ -130,13 +221,49 @@ class TimelineExplorer(anywidget.AnyWidget):
             self._feed.painted(client, msgspec.convert(message["held"], Cursor))
         elif kind == "bye":
             self._feed.bye(client)
-        elif kind in ("detail", "hover"):
-            row = int(message["row"])
-            told = describe(*self._feed.find(row))
-            told = told if kind == "detail" else {"line": told["line"]}
-            self.send({"kind": kind, "to": client, "row": row} | told)
+        elif kind in ANSWERS:
+            answer, buffers = getattr(self, f"_{kind}")(message)
+            self.send({"kind": kind, "to": client} | answer, buffers=buffers)
         else:
             raise ValueError(f"no such message: {str(kind)[:40]!r}")
+
+    def _detail(self, message: Any) -> Answer:
+        row = int(message["row"])
+        moments = self._feed.moments_before(row)
+        if self.reference >= 0 and self.reference != row:
+            moments["the reference"] = self._feed.at(self.reference)
+        return {"row": row} | describe(*self._feed.find(row), moments), []
+
+    def _hover(self, message: Any) -> Answer:
+        row = int(message["row"])
+        trace, place = self._feed.find(row)
+        return {"row": row, "line": clip(str(trace[place]), MAX_LINE)}, []
+
+    def _search(self, message: Any) -> Answer:
+        text, since = str(message["text"]), max(0, int(message["since"])) // 8 * 8
+        fits = self._feed.matches(text, since)
+        told = {"text": text, "since": since, "count": int(fits.sum()), "length": len(fits)}
+        return told, [np.packbits(fits, bitorder="little").tobytes()]
+
+    def _table(self, message: Any) -> Answer:
+        rows, start = self._chosen_rows(), max(0, int(message["start"]))
+        shown = rows[start : start + TABLE]
+        before = self._feed.at(rows[start - 1]) if start and shown else None
+        lines = listing(self._feed.pick(shown), shown, before)
+        return {"start": start, "count": len(rows), "lines": lines}, []
+
+    def _survival(self, message: Any) -> Answer:
+        return {"curves": steps(curves(lives(self._feed.trace())))}, []
+
+    def _note(self, message: Any) -> Answer:
+        about, lane = message.get("row"), message.get("lane")
+        id = self._event_id(int(about)) if about is not None else None
+        connection = self._feed.connection_of(int(lane)) if lane is not None else None
+        self.annotate(str(message["text"]), at=float(message["at"]), connection=connection, about=id)
+        return {}, []
+
+    def _svg(self, message: Any) -> Answer:
+        return {"svg": self.to_svg(since=float(message["since"]), until=float(message["until"]))}, []
 
 
 def _sender(widget: weakref.ref[TimelineExplorer]) -> Any:

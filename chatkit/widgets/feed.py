@@ -7,20 +7,24 @@ when the widget is gone or closed, the thread ends and the subscription with it.
 
 from __future__ import annotations
 
-import bisect
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from chatkit.errors import InvalidInput
-from chatkit.events import KIND_CODE, RecordingEnded
+from chatkit.events import KIND_CODE, Noted, RecordingEnded
+from chatkit.notes import annotated, note
 from chatkit.recorder import Recorder
 from chatkit.trace import Trace
 from chatkit.views import packet
-from chatkit.views.sheet import Cursor
+from chatkit.views.sheet import Cursor, Layout
 from chatkit.views.timeline import TimelineBuilder
 from chatkit.widgets.flow import Flow
+from chatkit.widgets.parts import Parts
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 EVERYBODY = "*"
 """Whoever has the widget's first state and has not spoken yet."""
@@ -46,8 +50,10 @@ class Feed:
         self._send = send
         self._builder = TimelineBuilder(stabilise=stabilise)
         self._lock = threading.RLock()
-        self._parts: list[Trace] = []
-        self._starts: list[int] = []
+        self.events = Parts()
+        """What was laid out, by row."""
+        self.notes: list[Noted] = []
+        """Those that no recording holds."""
         self._seen = 0
         self._receivers: dict[str, Flow] = {}
         self._wake = threading.Event()
@@ -77,6 +83,11 @@ class Feed:
             layout = self._builder.since(self._builder.cursor)
             return layout.connections, layout.events
 
+    def layout(self) -> Layout:
+        """All that was laid out."""
+        with self._lock:
+            return self._builder.layout()
+
     def find(self, row: int) -> tuple[Trace, int]:
         """The stretch of trace that holds an event, and the event's place in it.
 
@@ -84,10 +95,7 @@ class Feed:
             IndexError: there is no such row.
         """
         with self._lock:
-            if not 0 <= row < len(self._builder):
-                raise IndexError(f"no event {row}: there are {len(self._builder):,}")
-            n = bisect.bisect_right(self._starts, row) - 1
-            return self._parts[n], row - self._starts[n]
+            return self.events.find(row)
 
     def row(self, id: str) -> int:
         """The place of the event with this id in the layout; what has come since the last look is looked at.
@@ -97,16 +105,68 @@ class Feed:
         """
         with self._lock:
             self._pull()
-            for start, part in zip(self._starts, self._parts, strict=True):
-                with suppress(InvalidInput):
-                    return start + part.index(id)
-        raise InvalidInput("no such event", expected="an id of the timeline", got=id)
+            return self.events.row(id)
 
     def pick(self, rows: Iterable[int]) -> Trace:
         """The events at these places, in order, as a trace: also those that a bounded recording has dropped since."""
         with self._lock:
-            found = [self.find(row) for row in sorted(set(rows))]
-            return Trace.of((part[place] for part, place in found), self._parts[0].header)
+            return self.events.pick(rows)
+
+    def at(self, row: int) -> float:
+        """When an event happened, seconds since the epoch."""
+        with self._lock:
+            return self.events.at(row)
+
+    def moments_before(self, row: int) -> dict[str, float]:
+        """When the events before happened, as ``Parts`` says it."""
+        with self._lock:
+            return self.events.moments_before(row)
+
+    def matches(self, query: str, since: int = 0) -> NDArray[np.bool_]:
+        """Which events from row ``since`` on fit a query; errors as for ``chatkit.views.query.parse``.
+
+        Whoever draws and records goes on meanwhile: the lock is not held.
+        """
+        with self._lock:
+            parts = self.events.copy()
+        return parts.matches(query, since)
+
+    def connection_of(self, lane: int) -> str | None:
+        """Id of the connection that a lane shows; ``None`` for the lanes beside them."""
+        with self._lock:
+            return self._builder.connection_of(lane)
+
+    def rows_within(self, begin: float, end: float, lanes: Iterable[int], *, aligned: bool) -> list[int]:
+        """Events that a stretch of time on some lanes shows, as for the layout."""
+        with self._lock:
+            rows: list[int] = self._builder.rows_within(begin, end, lanes, aligned=aligned).tolist()
+            return rows
+
+    def note(self, text: str, *, at: float, connection: str | None, about: str | None, author: str) -> None:
+        """Writes a note: into the recording while it runs, else into what this feed holds.
+
+        Raises:
+            InvalidInput: as for ``chatkit.notes.note``.
+        """
+        with self._lock:
+            self._pull()
+            whole = self.events.whole()
+            one = note(whole, text, at=at, connection=connection, about=about, author=author)
+            if self.live:
+                assert self._recorder is not None
+                fields = {"text": one.text, "author": one.author, "about": one.about, "moment": one.at}
+                self._recorder.record(Noted, connection=one.connection, **fields)
+                self._pull()
+            else:
+                self.notes.append(one)
+                self._builder.extend(self.events.add(Trace.of([one], whole.header)))
+        self._nudge()
+
+    def trace(self) -> Trace:
+        """All that was laid out, with the notes in their places."""
+        with self._lock:
+            self._pull()
+            return annotated(self.events.whole(without=len(self.notes)), self.notes)
 
     # Receivers
 
@@ -199,10 +259,8 @@ class Feed:
             self._take(self._recorder.snapshot(self._seen))
 
     def _take(self, part: Trace) -> None:
-        if len(part) or not self._parts:
-            self._starts.append(len(self._builder))
-            self._parts.append(part)
-            self._builder.extend(part)
+        if len(part) or not self.events:
+            self._builder.extend(self.events.add(part))
             self._ended = bool(len(part)) and int(part.kind[-1]) == _ENDED
         if self._recorder is not None and len(part):
             # Not the number of rows: a bounded recording may have dropped some before they were seen.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
 
 from builders import event, incident_trace, trace
-from chatkit.events import FrameReceived, HealthChecked, TransportEnded, UpgradeAnswered
-from chatkit.views.detail import MAX_PAYLOAD, MAX_VALUE, describe
+from chatkit.events import FrameReceived, HealthChecked, PingSent, TransportEnded, UpgradeAnswered
+from chatkit.views.detail import MAX_BYTES, MAX_PAYLOAD, MAX_VALUE, describe, listing
 
 
 def test_an_event_in_full():
@@ -73,3 +74,53 @@ def test_no_connection_is_no_field() -> None:
     """What has its default says nothing."""
     told = describe(trace(event(HealthChecked, 0.0, None, method="GET", healthy=True, seconds=0.1)), 0)
     assert "connection" not in dict(told["fields"])
+
+
+def test_it_is_measured_from_other_moments() -> None:
+    """With a sign, as people read durations."""
+    told = describe(trace(event(PingSent, 1.5)), 0, {"the event before": 0.25, "the reference": 1.504})
+    assert told["fields"][4:6] == [("since the event before", "+1.25 s"), ("since the reference", "−4 ms")]
+
+
+@pytest.mark.parametrize(
+    ("fields", "form"),
+    [
+        ({"size": 15, "text": '{"type":"pong"}'}, "chat message pong"),
+        ({"size": 3, "text": "[1]"}, "JSON"),
+        ({"size": 2, "text": "hi"}, "text"),
+        ({"size": 2, "opcode": "binary", "data": "aGk="}, "bytes"),
+        ({"size": 2}, ""),
+    ],
+)
+def test_it_says_what_the_payload_is(fields: dict, form: str) -> None:
+    """The chat's own type where the message has one."""
+    assert describe(trace(event(FrameReceived, **fields)), 0)["form"] == form
+
+
+def test_bytes_are_dumped() -> None:
+    """A binary message and a control frame's data, sixteen bytes a line; what is not there is counted."""
+    data = base64.b64encode(bytes(range(60, 80))).decode()
+    told = describe(trace(event(FrameReceived, size=30, opcode="binary", data=data)), 0)
+    assert told["payload"].split("\n") == [
+        "00000000  3c 3d 3e 3f 40 41 42 43  44 45 46 47 48 49 4a 4b  <=>?@ABCDEFGHIJK",
+        "00000010  4c 4d 4e 4f                                       LMNO",
+        "… 10 more bytes",
+    ]
+    assert "data" not in dict(told["fields"])
+    assert describe(trace(event(PingSent, payload="6869ff")), 0)["payload"].endswith("hi.")
+    assert describe(trace(event(PingSent, payload="no hex")), 0)["payload"] is None
+    assert describe(trace(event(FrameReceived, size=1, data="%%%")), 0)["payload"] == "\n… 1 more bytes"
+    large = base64.b64encode(bytes(10_000)).decode()
+    shown = describe(trace(event(FrameReceived, size=10_000, data=large)), 0)["payload"]
+    assert shown.endswith("… 5,904 more bytes")
+    assert shown.count("\n") == MAX_BYTES // 16
+
+
+def test_many_in_a_line_each() -> None:
+    """With the time since the line above, also above the first."""
+    picked = trace(event(PingSent, 1.0), event(TransportEnded, 1.25, None, how="fin", by="server"))
+    assert listing(picked, [7, 9]) == [
+        (7, 1.0, "", "1", "sent ping (RFC 6455)"),
+        (9, 1.25, "+250 ms", "", str(picked[1])),
+    ]
+    assert listing(picked.where([1]), [9], 2.25)[0][2] == "−1.00 s"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from itertools import pairwise
@@ -13,7 +14,7 @@ import pytest
 from chatkit.diagnosis.survival import Curve, kaplan_meier
 from chatkit.errors import InvalidInput
 from chatkit.views.palette import THEMES, Tone
-from chatkit.views.survival import LABEL, MOST, POINTS, TICKS, plot
+from chatkit.views.survival import LABEL, MOST, POINTS, TICKS, plot, steps
 
 EVIL = "<script>alert(1)</script>"
 
@@ -156,3 +157,16 @@ def test_a_trace_draws_its_own_survival() -> None:
     assert loaded
     assert len(STORY_OF_A_PING.survival().data) >= 1
     assert "1006" in str(STORY_OF_A_PING.survival(by="code").to_dict())
+
+
+def test_curves_as_plain_values() -> None:
+    """For whoever draws them beside something else; JSON holds them, and long ones are thinned."""
+    rng = np.random.default_rng(3)
+    many = kaplan_meier(rng.exponential(10, 5_000), np.ones(5_000, bool))
+    told = steps({"few": kaplan_meier([1.0, 2.0, 3.0], [True, True, False]), "many": many})
+    assert [(one["name"], one["n"]) for one in told] == [("many", 5_000), ("few", 3)]
+    assert len(told[0]["time"]) <= POINTS
+    assert told[0]["time"][-1] == many.time[-1]
+    assert told[1]["time"] == [0.0, 1.0, 2.0]
+    assert told[1]["median"] == 2.0
+    assert json.loads(json.dumps(told, allow_nan=False)) == told

@@ -63,8 +63,10 @@ export class Drawing extends Geometry {
       this.drawTicks();
       this.drawSymbols();
       this.drawChosen();
+      this.drawSelected();
     });
     this.drawWords();
+    this.survival.draw();
     // What the picture shows now, for whoever measures or reads it from outside.
     Object.assign(this.stage.dataset, { events: this.store.events, until: this.store.epoch + this.store.last });
   }
@@ -189,7 +191,8 @@ export class Drawing extends Geometry {
       if (this.pitch > 8) context.moveTo(LEFT, y), context.lineTo(this.width - RIGHT, y);
       if (n % every) return;
       const strong = lane.kind === "connection";
-      this.text(this.fitted(lane.title, LEFT - 10), 0, y - this.pitch / 2, strong ? colours.ink : colours.dim, 11, strong ? 600 : 400);
+      const title = n < this.fixed ? `▴ ${lane.title}` : lane.title;
+      this.text(this.fitted(title, LEFT - 10), 0, y - this.pitch / 2, strong ? colours.ink : colours.dim, 11, strong ? 600 : 400);
     });
     context.stroke();
   }

@@ -1,5 +1,5 @@
 // Lanes, extent, view, and which events are in it.
-import { AXIS, FOLLOW_SPAN, LANES_TOP, LEFT, LIFE, PITCH, RIGHT, ROOM } from "./shapes.js";
+import { AXIS, FOLLOW_SPAN, LANES_TOP, LEFT, LIFE, MOST_LANES, PITCH, RIGHT, ROOM } from "./shapes.js";
 import { lowest } from "./store.js";
 
 export class Geometry {
@@ -10,8 +10,8 @@ export class Geometry {
   refresh() {
     if (this.closed) return;
     const { store } = this;
-    this.lanes = store.lanes.filter((lane) => !this.aligned || lane.kind === "connection");
-    const top = Math.max(0, ...store.lanes.map((lane) => lane.code));
+    this.lanes = this.visibleLanes();
+    const top = store.lanes.reduce((most, lane) => Math.max(most, lane.code), 0);
     this.order = new Int32Array(top + 1).fill(-1);
     this.origin = new Float64Array(top + 1);
     this.lanes.forEach((lane, n) => {
@@ -28,7 +28,44 @@ export class Geometry {
     // Counting a million events takes milliseconds: not at every delta.
     if (!this.overview || this.store.events < 50_000 || performance.now() - this.overview.made > 1000) this.overview = null;
     this.showTitle();
+    this.tools.refresh();
+    this.search.grown();
     this.schedule();
+  }
+
+  get pinned() {
+    return this.host.option("pinned") ?? [];
+  }
+
+  get area() {
+    const area = this.host.option("area");
+    return area?.lanes ? area : null;
+  }
+
+  // Pinned lanes first; of more lanes than there is room for, a window that the arrow keys move.
+  visibleLanes() {
+    const all = this.store.lanes.filter((lane) => !this.aligned || lane.kind === "connection");
+    const pinned = new Set(this.pinned);
+    const on = all.filter((lane) => pinned.has(lane.code)), off = all.filter((lane) => !pinned.has(lane.code));
+    this.fixed = Math.min(on.length, MOST_LANES / 2);
+    const room = MOST_LANES - this.fixed;
+    this.hiddenLanes = Math.max(0, off.length - room);
+    this.top = Math.max(0, Math.min(this.top, this.hiddenLanes));
+    return [...on.slice(0, this.fixed), ...off.slice(this.top, this.top + room)];
+  }
+
+  scrollLanes(by) {
+    const before = this.top;
+    this.top += by;
+    this.refresh();
+    if (this.top !== before) this.overview = null;
+  }
+
+  pin(code) {
+    const { pinned } = this;
+    const kept = pinned.filter((one) => one !== code);
+    this.host.setOption("pinned", kept.length < pinned.length ? kept : [...pinned, code]);
+    this.refresh();
   }
 
   findExtent() {
@@ -103,21 +140,14 @@ export class Geometry {
   }
 
   markPasses(m) {
-    const { filter, store } = this;
-    if (!filter) return true;
-    const { shape, word, kind } = store.marks.columns;
-    if (shape[m] === LIFE) return true;
-    return filter.test(`${store.words[word[m]]} ${store.kinds[kind[m]]}`);
+    const { shape, row } = this.store.marks.columns;
+    return shape[m] === LIFE || this.search.passes(row[m]);
   }
 
   tickFilter() {
-    const { filter, store } = this;
-    if (!filter) return null;
-    if (filter.control) return () => false;
-    if (this.passing?.filter === filter && this.passing.words === store.words.length) return this.passing.test;
-    const passes = store.words.map((word) => filter.test(`${word} ${/^sent/.test(word) ? "FrameSent" : "FrameReceived"}`));
-    const test = (i) => passes[store.ticks.columns.word[i]];
-    this.passing = { filter, words: store.words.length, test };
-    return test;
+    const { search, store } = this;
+    if (!search.active) return null;
+    const { row } = store.ticks.columns, { bits } = search;
+    return (i) => ((bits[row[i] >> 3] ?? 0) >> (row[i] & 7)) & 1;
   }
 }

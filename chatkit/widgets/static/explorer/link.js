@@ -15,9 +15,11 @@ class Link {
     if (block?.byteLength) this.store.apply(block);
     model.on("msg:custom", (message, buffers) => this.receive(message, buffers));
     model.on("change:rows", () => this.views.forEach((view) => view.reveal(model.get("rows"))));
-    for (const name of ["align", "clock", "zone"]) {
+    for (const name of ["align", "clock", "zone", "pinned", "reference"]) {
       model.on(`change:${name}`, () => this.views.forEach((view) => view.refresh()));
     }
+    model.on("change:query", () => this.views.forEach((view) => view.search.set(model.get("query"))));
+    model.on("change:area", () => this.views.forEach((view) => (view.table.refresh(), view.schedule())));
   }
   say(kind, more = {}) {
     this.model.send({ kind, client: this.client, ...more });
@@ -39,7 +41,7 @@ class Link {
   receive(message, buffers) {
     const mine = message.to === this.client;
     if (message.kind === "delta" && (mine || (message.to === "*" && !this.greeted))) this.take(buffers[0], mine);
-    else if (mine) this.views.forEach((view) => view.answer(message));
+    else if (mine) this.views.forEach((view) => view.answer(message, buffers));
   }
   take(block, mine) {
     this.greeted ||= mine;
@@ -55,6 +57,7 @@ class Link {
     const { model } = this;
     return {
       ask: (kind, row) => this.say(kind, { row }),
+      say: (kind, more) => this.say(kind, more),
       rows: () => model.get("rows") ?? [],
       option: (name) => model.get(name),
       select: (rows) => this.set("rows", rows),

@@ -1,6 +1,6 @@
 // The pointer and the keyboard.
 import { Picking } from "./picking.js";
-import { FOLLOW_SPAN, LANES_TOP, LEAST_SPAN, LEFT, RIGHT } from "./shapes.js";
+import { FOLLOW_SPAN, LANES_TOP, LEAST_SPAN, LEFT, MOST_LANES, RIGHT } from "./shapes.js";
 
 export class Moving extends Picking {
   point(event) {
@@ -66,7 +66,7 @@ export class Moving extends Picking {
     const [px, py] = this.point(event);
     this.stage.setPointerCapture(event.pointerId);
     const inside = py < LANES_TOP - 4;
-    this.drag = { px, py, view: [...this.view], over: inside, moved: false };
+    this.drag = { px, py, view: [...this.view], over: inside, moved: false, selects: event.shiftKey && !inside };
     if (inside) this.drag.inside = this.inBrush(px);
   }
 
@@ -85,8 +85,12 @@ export class Moving extends Picking {
     if (!this.drag) return this.hoverSoon(px, py);
     if (Math.abs(px - this.drag.px) > 3) this.drag.moved = true;
     if (!this.drag.moved) return;
-    this.stage.dataset.drag = "pan";
+    this.stage.dataset.drag = this.drag.selects ? "select" : "pan";
     this.hover(null);
+    if (this.drag.selects) {
+      this.drag.area = this.areaOf(this.drag.px, this.drag.py, px, py);
+      return this.schedule();
+    }
     if (this.drag.over) return this.brush(px);
     const [a, b] = this.drag.view;
     const shift = ((this.drag.px - px) / (this.width - LEFT - RIGHT)) * (b - a);
@@ -116,8 +120,11 @@ export class Moving extends Picking {
     const { drag } = this;
     this.drag = null;
     delete this.stage.dataset.drag;
+    if (drag?.area) return this.selectArea(drag.area);
     if (!drag || drag.moved) return;
     const [px, py] = this.point(event);
+    const named = this.lanes[Math.floor((py - LANES_TOP) / this.pitch)];
+    if (px < LEFT - 12 && py > LANES_TOP && named) return this.pin(named.code);
     const found = this.hit(px, py);
     if (found) this.choose(found, event.shiftKey || event.ctrlKey || event.metaKey);
   }
@@ -134,7 +141,18 @@ export class Moving extends Picking {
       Home: () => this.all(),
       End: () => this.follow(),
       Enter: () => (this.stepping ? this.choose(this.stepping, false) : this.step(1)),
-      Escape: () => this.stopStepping(),
+      Escape: () => (this.area ? this.selectArea(null) : this.stopStepping()),
+      ArrowUp: () => (this.hiddenLanes ? this.scrollLanes(-1) : false),
+      ArrowDown: () => (this.hiddenLanes ? this.scrollLanes(1) : false),
+      PageUp: () => (this.hiddenLanes ? this.scrollLanes(-MOST_LANES / 2) : false),
+      PageDown: () => (this.hiddenLanes ? this.scrollLanes(MOST_LANES / 2) : false),
+      "/": () => this.search.field.focus(),
+      n: () => this.search.step(1),
+      N: () => this.search.step(-1),
+      s: () => this.selectView(),
+      a: () => (this.host.say ? this.startNote() : false),
+      r: () => this.setReference(this.chosen),
+      p: () => (this.chosen >= 0 && this.place(this.chosen) ? this.pin(this.place(this.chosen).lane) : false),
     };
     // Tab steps only between Enter and Escape, so that the keyboard is never caught here.
     if (event.key === "Tab" && this.stepping) acts.Tab = () => this.step(event.shiftKey ? -1 : 1);
@@ -142,6 +160,13 @@ export class Moving extends Picking {
     if (acts[event.key]() === false) return;
     event.preventDefault();
     event.stopPropagation();
+  }
+
+  setReference(row) {
+    if (row < 0) return false;
+    this.host.setOption("reference", this.host.option("reference") === row ? -1 : row);
+    this.host.ask("detail", row);
+    this.schedule();
   }
 
   stopStepping() {

@@ -4,6 +4,8 @@ export const LIFE = 0, ATTEMPT = 1, OPEN = 2, CROSS = 3, END = 4, PING = 5, ARC 
 export const CAP = 10, POINT = 11, DIAMOND = 12, AREA = 13, DOT = 14;
 export const TONES = ["received", "sent", "ok", "bad", "remark", "typing", "quiet", "lag"];
 export const LEFT = 132, RIGHT = 22, OVER_TOP = 8, OVER_HIGH = 24, LANES_TOP = 44, AXIS = 28, PITCH = 38;
+export const MOST_LANES = 100; // shown at once
+export const MOST_ROWS = 500; // of an area, where no kernel is asked
 export const ROOM = 1200; // pixels that lanes may take; more lanes stand closer
 export const FOLLOW_SPAN = 120; // seconds of a live timeline that are shown once it is longer
 export const LEAST_SPAN = 1e-4; // seconds

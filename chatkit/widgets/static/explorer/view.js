@@ -1,10 +1,15 @@
 // One view: its parts, its listeners, its theme.
 import { button, element } from "./dom.js";
+import { NoteForm } from "./notes.js";
+import { Search } from "./search.js";
 import { TONES } from "./shapes.js";
+import { SurvivalPanel } from "./survival.js";
+import { SelectionTable } from "./table.js";
 import { Texts } from "./texts.js";
+import { Tools } from "./tools.js";
 
 export class Timeline extends Texts {
-  // host: { ask(kind, row), select(rows), rows(), option(name), setOption(name, value) }
+  // host: { ask(kind, row), select(rows), rows(), option(name), setOption(name, value) }; with a kernel say(kind, more)
   constructor(root, store, host) {
     super();
     this.root = root;
@@ -12,7 +17,7 @@ export class Timeline extends Texts {
     this.host = host;
     this.mode = "all";
     this.view = [0, 1];
-    this.filter = null;
+    this.top = 0;
     this.chosen = -1;
     this.hovered = null;
     this.widths = new Map();
@@ -32,20 +37,19 @@ export class Timeline extends Texts {
     const head = element("div", "ck-head", root);
     element("span", "ck-name", head, "Timeline");
     this.title = element("span", "ck-title", head);
-    this.field = element("input", "ck-filter", head);
-    this.field.type = "text";
-    this.field.placeholder = "filter: type, /regex/, only control";
-    this.field.setAttribute("aria-label", "Filter events");
-    this.field.addEventListener("input", () => this.setFilter(this.field.value));
+    this.search = new Search(this, head);
     this.followButton = button(head, "Follow", false, () => this.follow());
     this.clockButton = button(head, "Clock time", false, () => this.toggle("clock"));
     this.alignButton = button(head, "Align at open", false, () => this.toggle("align"));
+    this.tools = new Tools(this, head);
     this.stage = element("div", "ck-stage", root);
     this.stage.tabIndex = 0;
     this.stage.setAttribute("role", "application");
     this.stage.setAttribute(
       "aria-label",
-      "Timeline. Arrow keys move, plus and minus zoom, Home shows all, Enter begins to step through the events.",
+      "Timeline. Arrow keys move, plus and minus zoom, Home shows all, Enter begins to step through the events; " +
+        "slash searches, n and capital n go to the next and the previous match, s selects what is in view, " +
+        "a writes a note, r makes the chosen event the reference, p pins its lane.",
     );
     this.canvas = element("canvas", "", this.stage);
     this.context = this.canvas.getContext("2d");
@@ -53,8 +57,12 @@ export class Timeline extends Texts {
     this.tip.hidden = true;
     this.spoken = element("div", "ck-spoken", root);
     this.spoken.setAttribute("aria-live", "polite");
+    this.survival = new SurvivalPanel(this, root);
+    this.notes = new NoteForm(this, root);
     this.detail = element("div", "ck-detail", root);
     this.detail.hidden = true;
+    this.table = new SelectionTable(this, root);
+    this.search.set(String(this.host.option("query") ?? ""));
   }
 
   on(target, name, act, options) {
