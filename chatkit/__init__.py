@@ -88,7 +88,10 @@ __all__ = [
     "start_lab",
 ]
 
-display.provide(lambda: importlib.import_module("chatkit.views"))
+display.provide(
+    lambda: importlib.import_module("chatkit.views"),
+    lambda: importlib.import_module("chatkit.widgets.progress").of_cell(),
+)
 
 
 def __getattr__(name: str) -> Any:
@@ -101,3 +104,8 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*__all__, "__version__"])
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """``%load_ext chatkit``: the magics ``%chat`` and ``%%investigate``."""
+    importlib.import_module("chatkit.widgets.magics").load(shell)

@@ -46,6 +46,7 @@ from chatkit.events import (
     message_types,
 )
 from chatkit.profile import Types
+from chatkit.table import Tabular
 from chatkit.traffic import Traffic, measure
 
 if TYPE_CHECKING:
@@ -116,12 +117,17 @@ class Header(Struct, frozen=True, kw_only=True):
     tool: str = "chatkit"
 
 
-class Trace:
+class Trace(Tabular):
     """An ordered, immutable collection of events.
 
     Iterating and indexing make event objects; the columns ``at`` (seconds), ``kind`` (index into
     ``chatkit.events.KINDS``), ``connection`` (index into ``names``, -1 for none) and ``size`` (payload bytes, -1 for
     none) are numpy arrays of equal length.
+
+    >>> import chatkit
+    >>> trace = chatkit.load("incident.har")
+    >>> trace.to_arrow().column_names
+    ['id', 'at', 'type', 'connection', 'size', 'text', 'time']
     """
 
     def __init__(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import html
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from enum import Enum
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
+from chatkit import display
 from chatkit.errors import InvalidInput, LabError
 from chatkit.faults.parse import Fault
 from chatkit.faults.plan import FaultPlan
@@ -83,6 +83,11 @@ class LabServer:
     Raises:
         LabError: the host is not loopback, or this system cannot do a fault.
         InvalidInput: a fault, a bot, a capability or the secret cannot be used.
+
+    >>> import chatkit
+    >>> with chatkit.LabServer(faults=["early-ping-abort:window=3"]) as lab:
+    ...     [bot.id for bot in lab.bots], [str(fault) for fault in lab.faults]
+    (['echo', 'storyteller', 'slow'], ['early-ping-abort:window=3'])
     """
 
     user = "ada"
@@ -280,15 +285,14 @@ class LabServer:
         faults = ", ".join(map(str, self.faults)) or "none"
         return f"<LabServer {place}, bots: {', '.join(bot.id for bot in self.bots)}, faults: {faults}>"
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> str | None:
         place = self.url if self.state is LabState.RUNNING else self.state.value
-        rows = {
-            "bots": ", ".join(f"{bot.name} ({bot.id})" for bot in self.bots),
-            "faults": ", ".join(map(str, self.faults)) or "none",
-            "connections": str(len(self._backend.hub.snapshot())),
-        }
-        cells = "".join(f"<br>{name}: {html.escape(text)}" for name, text in rows.items())
-        return f"<div><b>chatkit lab</b> {html.escape(place)}{cells}</div>"
+        facts = [
+            ("bots", ", ".join(f"{bot.name} ({bot.id})" for bot in self.bots)),
+            ("faults", ", ".join(map(str, self.faults)) or "none"),
+            ("connections", str(len(self._backend.hub.snapshot()))),
+        ]
+        return display.glance("chatkit lab", place, facts)
 
     # What it keeps, from any thread
 
