@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, Request
 
 ROOT = Path(__file__).parents[2]
@@ -76,6 +77,18 @@ class LabPage:
     def text(self) -> str:
         """Of the whole notebook; ``inner_text`` leaves out what JupyterLab skips while it is scrolled away."""
         return self.page.locator(".jp-Notebook").text_content() or ""
+
+    def axe(self, selector: str) -> list[str]:
+        """What axe-core finds wrong inside ``selector``, a line each: rule, weight, the elements.
+
+        Asked of our own root elements only: JupyterLab has violations of its own.
+        """
+        assert self.page.locator(selector).count() > 0, f"nothing to look at: {selector}"
+        found = Axe().run(self.page, context={"include": [[selector]]}).response["violations"]
+        return [
+            f"{one['id']} ({one['impact']}): {', '.join(str(node['target'][-1]) for node in one['nodes'][:5])}"
+            for one in found
+        ]
 
     def errors(self) -> list[str]:
         """Texts of error outputs."""
