@@ -101,3 +101,8 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*__all__, "__version__"])
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """``%load_ext chatkit``: the magics ``%chat`` and ``%%investigate``."""
+    importlib.import_module("chatkit.widgets.magics").load(shell)

@@ -7,7 +7,7 @@ import asyncio
 import json
 import math
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -30,6 +30,13 @@ BUDGET = 90.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
     add_target(parser)
+    add_experiments(parser)
+    parser.add_argument("--baseline", metavar="F.jsonl", help="a recorded investigation of before, to compare with")
+    parser.add_argument("--format", choices=("text", "md"), default="text", help="md: a ticket to paste")
+
+
+def add_experiments(parser: argparse.ArgumentParser) -> None:
+    """What may be tried and where it is recorded: what a terminal and a notebook say alike."""
     parser.add_argument("--budget", type=float, default=BUDGET, metavar="S", help="seconds (default: %(default)g)")
     parser.add_argument("--verify", action="store_true", help="try the recommended change beside a control")
     parser.add_argument("--intrusive", action="store_true", help="permit payloads that grow until something breaks")
@@ -39,36 +46,66 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--evidence", metavar="FILE", help="a recording of the failing client: an arm does as it did")
     parser.add_argument("--health-path", metavar="P", help="path of the health endpoint")
     parser.add_argument("--health-method", choices=("GET", "HEAD"), help="what the monitor uses")
-    parser.add_argument("--baseline", metavar="F.jsonl", help="a recorded investigation of before, to compare with")
     parser.add_argument("--out", metavar="F.jsonl", help="record the investigation to this file")
     parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
-    parser.add_argument("--format", choices=("text", "md"), default="text", help="md: a ticket to paste")
 
 
 def run(args: argparse.Namespace) -> int:
     """0 no fault, 1 a fault, 3 inconclusive, 2 when nothing could be tried; 130 on Ctrl-C."""
+    return terminal.run(_diagnose(read_plan(args), args))
+
+
+def read_plan(args: argparse.Namespace) -> Target:
+    """What is to be investigated, its options checked.
+
+    Raises:
+        InvalidInput, ProfileError: as :func:`chatkit.cli.options.read_target`, or the budget is none.
+    """
     if not (math.isfinite(args.budget) and args.budget > 0):
         raise InvalidInput("that is no budget", expected="seconds, more than 0", got=args.budget, where="--budget")
     target = read_target(args)
     if args.health_path is not None:
         paths = msgspec.structs.replace(target.profile.paths, health=args.health_path)
         target = msgspec.structs.replace(target, profile=msgspec.structs.replace(target.profile, paths=paths))
-    return terminal.run(_diagnose(target, args))
+    return target
+
+
+def recording(target: Target, args: argparse.Namespace, base: str) -> Recorder:
+    """A recorder that knows the secrets; in memory without ``--out``."""
+    from chatkit.recorder import Recorder
+
+    recorder = Recorder(args.out, overwrite=args.overwrite, target=base, types=target.profile.types)
+    recorder.redactor.add(target.token)
+    recorder.redactor.add(target.password)
+    return recorder
+
+
+def asked(target: Target, args: argparse.Namespace) -> dict[str, Any]:
+    """What the options come to, as arguments of :func:`chatkit.investigate`; what is permitted is asked elsewhere."""
+    return {
+        "bot": target.bot,
+        "token": target.token,
+        "user": target.user,
+        "password": target.password,
+        "profile": target.profile,
+        "budget": args.budget,
+        "verify": args.verify,
+        "also": args.also,
+        "evidence": args.evidence,
+        "health_method": args.health_method,
+        "proxy": target.proxy,
+    }
 
 
 async def _diagnose(target: Target, args: argparse.Namespace) -> int:
     from chatkit.client.http import base_url
     from chatkit.client.opening import is_loopback
-    from chatkit.recorder import Recorder
 
     base, former = base_url(target.url), _former(args.baseline)
     local = is_loopback(urlsplit(base).hostname)
     chat = not args.no_chat and (local or args.yes or _ask(args, f"May chat messages be sent to {base}?"))
     intrusive = args.intrusive and (local or args.yes or _ask(args, f"May payloads grow until {base} breaks?"))
-    recorder = Recorder(args.out, overwrite=args.overwrite, target=base, types=target.profile.types)
-    recorder.redactor.add(target.token)
-    recorder.redactor.add(target.password)
-    with recorder:
+    with recording(target, args, base) as recorder:
         found = await _investigate(target, args, base, recorder, former, chat=chat, intrusive=intrusive)
     return EXIT[found.diagnosis.verdict]
 
@@ -111,19 +148,9 @@ async def _investigate(
     work = tasks.spawn(
         investigate(
             base,
-            bot=target.bot,
-            token=target.token,
-            user=target.user,
-            password=target.password,
-            profile=target.profile,
-            budget=args.budget,
+            **asked(target, args),
             chat=chat,
             intrusive=intrusive,
-            verify=args.verify,
-            also=args.also,
-            evidence=args.evidence,
-            health_method=args.health_method,
-            proxy=target.proxy,
             recorder=recorder,
             on_progress=display.show,
             stop=stop,

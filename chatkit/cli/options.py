@@ -38,7 +38,13 @@ class Target(Struct, frozen=True, kw_only=True):
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:
-    """URL, bot, secrets, profile, policy, proxy."""
+    """What :func:`add_backend` adds, and ``--json``."""
+    add_backend(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON document for machines")
+
+
+def add_backend(parser: argparse.ArgumentParser) -> None:
+    """URL, bot, secrets, profile, policy, proxy: what a terminal and a notebook say alike."""
     parser.add_argument("url", metavar="URL", help="base URL of the backend, for example http://localhost:8000")
     parser.add_argument("--bot", required=True, metavar="B", help="the bot's id")
     tokens = parser.add_mutually_exclusive_group()
@@ -50,7 +56,6 @@ def add_target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", metavar="F", help="TOML file with what differs in your backend's contract")
     parser.add_argument("--policy", default="default", metavar="NAME", help="client behaviour (default: %(default)s)")
     parser.add_argument("--no-proxy", action="store_true", help="ignore the proxies of the environment")
-    parser.add_argument("--json", action="store_true", help="print one JSON document for machines")
 
 
 def read_target(args: argparse.Namespace) -> Target:
