@@ -6,7 +6,7 @@ load, and the front door says how to load them. This is the one arrow of the pac
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 _faces: dict[tuple[str, str], Callable[..., Any]] = {}
@@ -29,3 +29,19 @@ def find(kind: str, face: str) -> Callable[..., Any] | None:
     if (kind, face) not in _faces and _loader is not None:
         _loader()
     return _faces.get((kind, face))
+
+
+def face(kind: str) -> Callable[[Any], str | None]:
+    """The method ``_repr_html_`` of values whose face of ``kind`` a view registers."""
+
+    def shown(value: Any) -> str | None:
+        render = find(kind, "html")
+        return None if render is None else str(render(value))
+
+    return shown
+
+
+def glance(kind: str, sentence: str, facts: Sequence[tuple[str, ...]] = (), tone: str = "remark") -> str | None:
+    """A small value as static HTML, see :func:`chatkit.views.glance.glance`; ``None`` where no view is loaded."""
+    render = find("glance", "html")
+    return None if render is None else str(render(kind, sentence, facts, tone))

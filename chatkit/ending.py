@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from msgspec import Struct
 
+from chatkit import display
 from chatkit.clock import iso_utc
 from chatkit.events import (
     KIND_CODE,
@@ -102,13 +103,13 @@ class Ending(Struct, frozen=True, kw_only=True):
     """HTTP status of a refused upgrade."""
     opened: bool
     age: float | None
-    """Seconds from open to end; ``None`` when it never opened, opened before the evidence begins, or the evidence has
-    no times."""
+    """Seconds from open to end; ``None`` when it never opened, or the evidence does not show both times."""
     after: str | None = None
     """Our last action before an ending that came within a second of it: ``our ping``, ``our typing message`` …"""
     after_seconds: float | None = None
     events: tuple[str, ...] = ()
     """Ids of the events that show it."""
+    _repr_html_ = display.face("ending")
 
     @property
     def clean(self) -> bool:
@@ -246,6 +247,7 @@ class Connection(Struct, frozen=True, kw_only=True):
     """Names of the vantage points that saw it, in merged evidence."""
     opaque: bool = False
     """Whether its bytes could not be read: nothing above TCP is known."""
+    _repr_html_ = display.face("connection")
 
     @property
     def duration(self) -> float:

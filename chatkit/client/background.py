@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from chatkit import display
 from chatkit.client.chat import ChatClient, Counters
 from chatkit.client.credentials import Provider
 from chatkit.client.delivery import Delivery, Reply
@@ -47,6 +48,9 @@ class BackgroundDelivery:
             return await self._delivery
 
         return engine().call(reply(), timeout)
+
+    def _repr_html_(self) -> str | None:
+        return self._delivery._repr_html_()
 
     def __repr__(self) -> str:
         return repr(self._delivery).replace("Delivery", "BackgroundDelivery", 1)
@@ -171,6 +175,12 @@ class BackgroundChat:
     async def _close(self) -> None:
         await self.client.close()
         engine().disown(self._key, self._close)
+
+    def _repr_html_(self) -> str | None:
+        counted = f"{len(self.messages):,} shown, {len(self.unsent()):,} not sent or not confirmed"
+        facts = [("backend", self.client.recorder.redactor.text(self.url)), ("messages", counted)]
+        tone = "ok" if self.status.live else "remark"
+        return display.glance(f"chat with {self.client.bot}", self.explain(), facts, tone)
 
     def __repr__(self) -> str:
         return f"<chat with {self.client.bot!r}: {self.status.word}>"

@@ -8,6 +8,7 @@ from collections.abc import Generator
 import msgspec
 from msgspec import Struct
 
+from chatkit import display
 from chatkit.policy.delivery import ChatMessage, DeliveryState
 from chatkit.policy.ledger import Ledger
 
@@ -18,6 +19,9 @@ class Reply(Struct, frozen=True, kw_only=True):
     text: str
     via: str
     """``websocket``, ``http`` or ``history``: the transport whose copy is the message."""
+
+    def _repr_html_(self) -> str | None:
+        return display.glance("reply", self.text, [("via", self.via)], "ok")
 
     def __str__(self) -> str:
         return self.text
@@ -61,6 +65,11 @@ class Delivery:
 
     def __await__(self) -> Generator[None, None, Reply]:
         return asyncio.shield(self._done).__await__()
+
+    def _repr_html_(self) -> str | None:
+        message = self.message
+        facts = [("state", str(self.state)), *([("because", message.because)] if message.because else [])]
+        return display.glance("message", message.text, facts)
 
     def __repr__(self) -> str:
         because = f", {self.message.because}" if self.message.because else ""

@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from chatkit import display
 from chatkit.diagnosis.engine import stand
 from chatkit.diagnosis.result import Diagnosis
 from chatkit.experiments.judge import arms
@@ -38,6 +39,10 @@ class Since(Struct, frozen=True, kw_only=True):
         lines = [f"Since the former investigation: {self.sentence} ({self.same} arms fared alike)."]
         lines += [f"  {one.id}: then {one.former}; now {one.now}" for one in self.changed]
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str | None:
+        facts = [(one.id, f"then {one.former}; now {one.now}") for one in self.changed]
+        return display.glance("since the former investigation", self.sentence, facts)
 
     def to_dict(self) -> dict[str, Any]:
         """As ``--json`` has it under ``since``."""

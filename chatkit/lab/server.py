@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import html
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from enum import Enum
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
+from chatkit import display
 from chatkit.errors import InvalidInput, LabError
 from chatkit.faults.parse import Fault
 from chatkit.faults.plan import FaultPlan
@@ -280,15 +280,14 @@ class LabServer:
         faults = ", ".join(map(str, self.faults)) or "none"
         return f"<LabServer {place}, bots: {', '.join(bot.id for bot in self.bots)}, faults: {faults}>"
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> str | None:
         place = self.url if self.state is LabState.RUNNING else self.state.value
-        rows = {
-            "bots": ", ".join(f"{bot.name} ({bot.id})" for bot in self.bots),
-            "faults": ", ".join(map(str, self.faults)) or "none",
-            "connections": str(len(self._backend.hub.snapshot())),
-        }
-        cells = "".join(f"<br>{name}: {html.escape(text)}" for name, text in rows.items())
-        return f"<div><b>chatkit lab</b> {html.escape(place)}{cells}</div>"
+        facts = [
+            ("bots", ", ".join(f"{bot.name} ({bot.id})" for bot in self.bots)),
+            ("faults", ", ".join(map(str, self.faults)) or "none"),
+            ("connections", str(len(self._backend.hub.snapshot()))),
+        ]
+        return display.glance("chatkit lab", place, facts)
 
     # What it keeps, from any thread
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from msgspec import Struct, field
+
+from chatkit import display
 
 SCHEMA = "chatkit.check/1"
 
@@ -32,7 +33,7 @@ TITLES: Mapping[str, str] = {
 
 _WIDE = max(map(len, TITLES.values()))
 # The event colours of the project's looks; a theme's own text colour would say nothing here.
-_COLOURS = {"pass": "#007A5A", "warning": "#8A6100", "fail": "#C43A1E", "not-tried": "inherit"}
+_STATUSES = ("pass", "warning", "fail", "not-tried")
 
 
 class Check(Struct, frozen=True, kw_only=True):
@@ -94,7 +95,7 @@ class CheckReport(Struct, frozen=True, kw_only=True):
     @property
     def conclusion(self) -> str:
         """The count of each status and the time, one line."""
-        counted = [(sum(check.status == status for check in self.checks), status) for status in _COLOURS]
+        counted = [(sum(check.status == status for check in self.checks), status) for status in _STATUSES]
         words = {"pass": "passed", "warning": "warned", "fail": "failed", "not-tried": "not tried"}
         return ", ".join(f"{n} {words[status]}" for n, status in counted if n) + f" in {self.elapsed_s:.2f} s"
 
@@ -112,20 +113,7 @@ class CheckReport(Struct, frozen=True, kw_only=True):
 
     __repr__ = __str__
 
-    def _repr_html_(self) -> str:
-        rows = "".join(map(_row, self.checks))
-        caption = f"<caption style='text-align:left'>check of {html.escape(self.target)}</caption>"
-        return (
-            "<table style='border-collapse:collapse;font-variant-numeric:tabular-nums'>"
-            f"{caption}<tbody>{rows}</tbody></table><div>{html.escape(self.conclusion)}</div>"
-        )
-
-
-def _row(check: Check) -> str:
-    remedy = f"<br><span style='opacity:.75'>try: {html.escape(check.advice)}</span>" if check.advice else ""
-    cell = "<td style='text-align:left;vertical-align:top;padding:2px 12px 2px 0"
-    return (
-        f"<tr>{cell};color:{_COLOURS[check.status]};white-space:nowrap'><b>{html.escape(check.status)}</b></td>"
-        f"{cell};white-space:nowrap'>{html.escape(check.title)}</td>"
-        f"{cell}'>{html.escape(check.summary)}{remedy}</td></tr>"
-    )
+    def _repr_html_(self) -> str | None:
+        advice = [f"; try: {one.advice}" if one.advice else "" for one in self.checks]
+        facts = [(one.title, one.summary + more, one.status) for one, more in zip(self.checks, advice, strict=True)]
+        return display.glance("check", f"{self.target}\n{self.conclusion}", facts, "ok" if self.ok else "bad")

@@ -63,6 +63,24 @@ def _proof_html(proof: Proof) -> str:
     return paragraph(proof)
 
 
+def _glance(*told: Any) -> str:
+    from chatkit.views.glance import glance
+
+    return glance(*told)
+
+
+def _connection(value: Any) -> str:
+    from chatkit.views.glance import connection
+
+    return connection(value)
+
+
+def _ending(value: Any) -> str:
+    from chatkit.views.glance import ending
+
+    return ending(value)
+
+
 def _traffic(traffic: Traffic) -> str:
     from chatkit.views.traffic import traffic_table
 
@@ -121,6 +139,9 @@ display.register("investigation", "ticket", _investigation("ticket_text"))
 display.register("trace", "timeline", _timeline)
 display.register("trace", "survival", _survival)
 display.register("trace", "html", _html)
+display.register("connection", "html", _connection)
+display.register("ending", "html", _ending)
+display.register("glance", "html", _glance)
 display.register("storm", "plot", _storm_plot)
 display.register("storm", "html", _storm_html)
 display.register("proof", "plot", _proof_plot)

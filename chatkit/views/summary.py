@@ -6,8 +6,8 @@ import html
 
 from chatkit.clock import iso_utc
 from chatkit.ending import Connection
+from chatkit.plain import one_line
 from chatkit.trace import Trace
-from chatkit.views.sheet import clip
 from chatkit.views.when import count
 
 MOST = 200
@@ -24,7 +24,7 @@ def summary(trace: Trace) -> str:
     rows = "".join(_row(connection) for connection in connections[:MOST])
     more = f"<p>and {len(connections) - MOST:,} more</p>" if len(connections) > MOST else ""
     title = f"{count(len(connections), 'connection')}, {count(len(trace), 'event')}, from {iso_utc(trace.epoch)}"
-    notes = "".join(f"<p>note: {html.escape(clip(warning, 300))}</p>" for warning in trace.warnings)
+    notes = "".join(f"<p>note: {html.escape(one_line(warning, 300))}</p>" for warning in trace.warnings)
     return (
         f'<div class="ck-summary"><p>{title}</p><table><thead><tr>{head}</tr></thead>'
         f"<tbody>{rows}</tbody></table>{more}{notes}</div>"
@@ -33,12 +33,12 @@ def summary(trace: Trace) -> str:
 
 def _row(connection: Connection) -> str:
     cells = [
-        (_CELL, clip(connection.id, 40)),
+        (_CELL, one_line(connection.id, 40)),
         (_CELL, connection.opened_wall or "never"),
         (_NUMBER, f"{connection.duration:.1f} s" if connection.opened_at is not None else ""),
         (_NUMBER, f"{connection.frames_in:,}"),
         (_NUMBER, f"{connection.frames_out:,}"),
-        (_CELL, clip(_ending(connection), 200)),
+        (_CELL, one_line(_ending(connection), 200)),
     ]
     return "<tr>" + "".join(f'<td style="{style}">{html.escape(text)}</td>' for style, text in cells) + "</tr>"
 
