@@ -11,7 +11,7 @@ WORKERS ?= 2
 # Of the chaos for chatkit; the comparison takes a fifth of it for each of the others.
 SOAK_SECONDS ?= 600
 
-.PHONY: notebook test test-package test-notebooks check bench bench-diagnosis bench-ui soak lock clean
+.PHONY: notebook test test-package test-notebooks check bench bench-diagnosis bench-ui docs pictures soak lock clean
 
 notebook: $(INSTALLED)
 	$(BIN)/jupyter lab $(ROOT_FLAG) --ServerApp.ip=127.0.0.1 --ServerApp.port=$(PORT) --ServerApp.port_retries=0 \
@@ -27,8 +27,8 @@ test-notebooks: $(INSTALLED)
 	  -n $(WORKERS) --dist loadfile -o filterwarnings=default
 
 check: $(INSTALLED)
-	$(BIN)/ruff format --check chatkit tests
-	$(BIN)/ruff check chatkit tests
+	$(BIN)/ruff format --check chatkit tests docs
+	$(BIN)/ruff check chatkit tests docs
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_layers.py tests/test_budget.py
 
@@ -41,6 +41,12 @@ bench-diagnosis: $(INSTALLED)
 bench-ui: $(INSTALLED)
 	$(BIN)/python -m tests.bench.ui
 
+docs: $(INSTALLED)
+	$(BIN)/python docs/gallery.py
+
+pictures: $(INSTALLED)
+	$(BIN)/python docs/pictures.py
+
 soak: $(INSTALLED)
 	$(BIN)/python -m tests.soak --seconds $(SOAK_SECONDS)
 
@@ -49,7 +55,7 @@ lock: $(INSTALLED)
 	  --no-emit-index-url --quiet --output-file requirements.lock
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) docs/_site .mypy_cache .ruff_cache .hypothesis
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
