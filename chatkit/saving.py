@@ -25,7 +25,7 @@ class Saved(Struct, frozen=True, kw_only=True):
         return None if not self.a or self.b is None else 100 * (1 - self.b / self.a)
 
 
-class Saving(Struct, frozen=True, kw_only=True):
+class Saving(Struct, table.Tabular, frozen=True, kw_only=True):
     """Two ways to have the same conversation, side by side."""
 
     names: tuple[str, str]

@@ -46,6 +46,7 @@ from chatkit.events import (
     message_types,
 )
 from chatkit.profile import Types
+from chatkit.table import Tabular
 from chatkit.traffic import Traffic, measure
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class Header(Struct, frozen=True, kw_only=True):
     tool: str = "chatkit"
 
 
-class Trace:
+class Trace(Tabular):
     """An ordered, immutable collection of events.
 
     Iterating and indexing make event objects; the columns ``at`` (seconds), ``kind`` (index into

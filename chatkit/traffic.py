@@ -113,7 +113,7 @@ class ConnectionTraffic(Struct, frozen=True, kw_only=True):
     received: Total
 
 
-class Traffic:
+class Traffic(table.Tabular):
     """Bytes of a trace. ``print`` it, show it in a notebook, or take :attr:`rows` and :attr:`http`.
 
     Args:
