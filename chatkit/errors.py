@@ -28,6 +28,14 @@ class ChatkitError(Exception):
         got: what came instead; shown with ``repr`` shortened to 200 characters when it is not a string.
         where: the place: a file with line, a URL, an argument's name.
         remedy: what to do next.
+
+    >>> import chatkit
+    >>> try:
+    ...     chatkit.load("nowhere.har")
+    ... except chatkit.ChatkitError as error:
+    ...     print(error)
+    the file cannot be opened: No such file or directory (nowhere.har).
+    Try: check the path.
     """
 
     def __init__(

@@ -61,6 +61,16 @@ class Recorder:
 
     Use it as a context manager, or call :meth:`close`; closing twice is fine. All methods may be called from any
     thread.
+
+    >>> import asyncio, chatkit
+    >>> async def talk(recorder):
+    ...     async with chatkit.LabServer() as lab:
+    ...         async with chatkit.ChatClient(lab.url, bot="echo", token=lab.token, recorder=recorder) as chat:
+    ...             await chat.send("hello")
+    >>> with chatkit.Recorder("talk.jsonl") as recorder:
+    ...     asyncio.run(talk(recorder))
+    >>> [connection.state for connection in chatkit.load("talk.jsonl").connections]
+    ['ended']
     """
 
     def __init__(

@@ -123,6 +123,11 @@ class Trace(Tabular):
     Iterating and indexing make event objects; the columns ``at`` (seconds), ``kind`` (index into
     ``chatkit.events.KINDS``), ``connection`` (index into ``names``, -1 for none) and ``size`` (payload bytes, -1 for
     none) are numpy arrays of equal length.
+
+    >>> import chatkit
+    >>> trace = chatkit.load("incident.har")
+    >>> trace.to_arrow().column_names
+    ['id', 'at', 'type', 'connection', 'size', 'text', 'time']
     """
 
     def __init__(

@@ -214,6 +214,14 @@ def connect(
 
     Raises:
         InvalidInput, AuthError, ConnectFailed: it cannot work as it was asked for; nothing is left behind.
+
+    >>> import chatkit
+    >>> lab = chatkit.start_lab()
+    >>> chat = chatkit.connect(lab.url, "echo", token=lab.token)
+    >>> chat.send("hello").wait().text
+    'hello'
+    >>> chat.close()
+    >>> lab.close()
     """
     key = ("chat", name or f"{url} {bot}")
 

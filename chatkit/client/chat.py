@@ -88,6 +88,14 @@ class ChatClient:
 
     ``async with`` connects and raises when the first attempt fails; :meth:`start` returns at once and keeps trying.
     Closing twice is fine. Cancelling any call leaves the client as it is.
+
+    >>> import asyncio, chatkit
+    >>> async def talk():
+    ...     async with chatkit.LabServer() as lab:
+    ...         async with chatkit.ChatClient(lab.url, bot="echo", token=lab.token) as chat:
+    ...             return (await chat.send("hello")).text
+    >>> asyncio.run(talk())
+    'hello'
     """
 
     def __init__(

@@ -78,6 +78,11 @@ def diagnose(trace: Trace, *, baseline: Trace | None = None, health_method: str 
     Returns:
         A diagnosis: verdict ``fault``, ``no-fault`` or ``inconclusive``; causes with probabilities, most probable
         first; remarks; what is ruled out; what remains unknown.
+
+    >>> import chatkit
+    >>> found = chatkit.diagnose(chatkit.load("incident.pcap"))
+    >>> found.verdict, found.causes[0].id
+    ('fault', 'early-ping-abort')
     """
     return stand(trace, baseline=baseline, health_method=health_method).diagnosis
 

@@ -60,6 +60,11 @@ def load(
     Raises:
         ImportFailed: the file cannot be read, or is of no format that chatkit knows; it names file and place.
         InvalidInput: there is no such format.
+
+    >>> import chatkit
+    >>> trace = chatkit.load("incident.har")
+    >>> len(trace.connections)
+    3
     """
     options = make_options(profile=profile, keylog=keylog, pattern=pattern, redactor=redactor)
     traces = load_all(path, options, format=format)

@@ -78,6 +78,12 @@ async def investigate(
         AuthError, ConnectFailed: the login failed.
 
     Cancelling cuts all connections within a second; what was recorded stays in ``recorder``.
+
+    >>> import asyncio, chatkit
+    >>> with chatkit.LabServer() as lab:
+    ...     found = asyncio.run(chatkit.investigate(lab.url, bot="echo", token=lab.token, budget=5))
+    >>> bool(found.probes), found.diagnosis.verdict == "fault"
+    (True, False)
     """
     if not math.isfinite(budget):
         raise InvalidInput("that is no budget", expected=f"{SHORTEST_BUDGET:g} seconds or more", got=budget)

@@ -51,6 +51,17 @@ class Bot:
     Args:
         name: shown to people; any text.
         id: used in paths; by default made from the name.
+
+    >>> import chatkit
+    >>> class Shout(chatkit.Bot):
+    ...     default_name = "Shout"
+    ...     async def reply(self, ask):
+    ...         return ask.text.upper()
+    >>> with chatkit.LabServer(bots=[Shout()]) as lab:
+    ...     chat = chatkit.connect(lab.url, "shout", token=lab.token)
+    ...     print(chat.send("hello").wait())
+    ...     chat.close()
+    HELLO
     """
 
     default_name = "Bot"

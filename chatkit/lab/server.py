@@ -83,6 +83,11 @@ class LabServer:
     Raises:
         LabError: the host is not loopback, or this system cannot do a fault.
         InvalidInput: a fault, a bot, a capability or the secret cannot be used.
+
+    >>> import chatkit
+    >>> with chatkit.LabServer(faults=["early-ping-abort:window=3"]) as lab:
+    ...     [bot.id for bot in lab.bots], [str(fault) for fault in lab.faults]
+    (['echo', 'storyteller', 'slow'], ['early-ping-abort:window=3'])
     """
 
     user = "ada"

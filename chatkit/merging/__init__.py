@@ -49,6 +49,13 @@ def merge(*traces: Trace, names: Sequence[str | None] | None = None) -> Trace:
 
     Raises:
         InvalidInput: no trace is given, or names that cannot be names.
+
+    >>> import chatkit
+    >>> both = chatkit.merge(chatkit.load("client.log"), chatkit.load("server.pcap"), names=["client", "server"])
+    >>> both.vantage_names
+    ('client', 'server')
+    >>> len(both.connections)
+    3
     """
     if not traces:
         raise InvalidInput("nothing to merge", expected="at least one trace")

@@ -166,6 +166,11 @@ def simulate(
 
     Raises:
         InvalidInput: a number that cannot be, a loss that ends no connection, or a policy that tries without end.
+
+    >>> import chatkit
+    >>> storm = chatkit.simulate(60, clients=100, seed=1)
+    >>> print(storm)  # doctest: +ELLIPSIS
+    Policy default: 100 clients lose their connections, the host is down for 60 s. ...
     """
     rules = policy if isinstance(policy, Client) else preset(policy, Client())
     lost = loss_of(loss)

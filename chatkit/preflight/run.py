@@ -72,6 +72,12 @@ async def check(
         ProfileError: the profile cannot be used.
 
     Cancelling closes what is open and loses the lines that were not finished.
+
+    >>> import asyncio, chatkit
+    >>> with chatkit.LabServer() as lab:
+    ...     report = asyncio.run(chatkit.check(lab.url, bot="echo", token=lab.token))
+    >>> report["tcp"].status, report["upgrade"].status
+    ('pass', 'pass')
     """
     if not bot:
         raise InvalidInput("no bot is named", expected="a bot's id", where="bot")
