@@ -41,6 +41,11 @@ def face(kind: str) -> Callable[[Any], str | None]:
     return shown
 
 
+def in_words(value: object, printer: Any, cycle: bool) -> None:
+    """The method ``_repr_pretty_`` of values whose ``str()`` is what a reader wants and whose ``repr()`` is all."""
+    printer.text(str(value))
+
+
 def glance(kind: str, sentence: str, facts: Sequence[tuple[str, ...]] = (), tone: str = "remark") -> str | None:
     """A small value as static HTML, see :func:`chatkit.views.glance.glance`; ``None`` where no view is loaded."""
     render = find("glance", "html")

@@ -109,7 +109,7 @@ class Ending(Struct, frozen=True, kw_only=True):
     after_seconds: float | None = None
     events: tuple[str, ...] = ()
     """Ids of the events that show it."""
-    _repr_html_ = display.face("ending")
+    _repr_html_, _repr_pretty_ = display.face("ending"), display.in_words
 
     @property
     def clean(self) -> bool:
@@ -247,7 +247,7 @@ class Connection(Struct, frozen=True, kw_only=True):
     """Names of the vantage points that saw it, in merged evidence."""
     opaque: bool = False
     """Whether its bytes could not be read: nothing above TCP is known."""
-    _repr_html_ = display.face("connection")
+    _repr_html_, _repr_pretty_ = display.face("connection"), display.in_words
 
     @property
     def duration(self) -> float:

@@ -95,6 +95,7 @@ def test_a_value_shows_itself(name: str) -> None:
     data = bundle(VALUES[name])
     assert {"text/plain", "text/html"} <= set(data)
     assert data["text/plain"]
+    assert not re.match(r"[A-Z]\w+\(", data["text/plain"]), "the words, not the fields"
     held(data["text/html"])
     if name.startswith("hostile"):
         assert "\x1b" not in data["text/html"]

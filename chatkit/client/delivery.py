@@ -20,6 +20,8 @@ class Reply(Struct, frozen=True, kw_only=True):
     via: str
     """``websocket``, ``http`` or ``history``: the transport whose copy is the message."""
 
+    _repr_pretty_ = display.in_words
+
     def _repr_html_(self) -> str | None:
         return display.glance("reply", self.text, [("via", self.via)], "ok")
 

@@ -113,6 +113,8 @@ class Diagnosis(Struct, frozen=True, kw_only=True):
         render = display.find("diagnosis", "text")
         return self.headline if render is None else str(render(self))
 
+    _repr_pretty_ = display.in_words
+
     def _repr_html_(self) -> str | None:
         render = display.find("diagnosis", "html")
         return None if render is None else render(self)

@@ -149,6 +149,8 @@ class Proof(Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         return self.sentence
 
+    _repr_pretty_ = display.in_words
+
     def _repr_html_(self) -> str | None:
         render = display.find("proof", "html")
         return None if render is None else render(self)

@@ -93,6 +93,8 @@ class Investigation(Struct, frozen=True, kw_only=True):
         render = display.find("investigation", "text")
         return str(self.diagnosis) if render is None else str(render(self))
 
+    _repr_pretty_ = display.in_words
+
     def _repr_html_(self) -> str | None:
         render = display.find("investigation", "html")
         return self.diagnosis._repr_html_() if render is None else render(self)

@@ -40,6 +40,8 @@ class Since(Struct, frozen=True, kw_only=True):
         lines += [f"  {one.id}: then {one.former}; now {one.now}" for one in self.changed]
         return "\n".join(lines)
 
+    _repr_pretty_ = display.in_words
+
     def _repr_html_(self) -> str | None:
         facts = [(one.id, f"then {one.former}; now {one.now}") for one in self.changed]
         return display.glance("since the former investigation", self.sentence, facts)
