@@ -88,7 +88,10 @@ __all__ = [
     "start_lab",
 ]
 
-display.provide(lambda: importlib.import_module("chatkit.views"))
+display.provide(
+    lambda: importlib.import_module("chatkit.views"),
+    lambda: importlib.import_module("chatkit.widgets.progress").of_cell(),
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -6,17 +6,25 @@ load, and the front door says how to load them. This is the one arrow of the pac
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 _faces: dict[tuple[str, str], Callable[..., Any]] = {}
 _loader: Callable[[], object] | None = None
+_progress: Callable[[], Any] | None = None
 
 
-def provide(loader: Callable[[], object]) -> None:
-    """Says how the views are loaded; called once, by the front door."""
-    global _loader
-    _loader = loader
+def provide(loader: Callable[[], object], progress: Callable[[], Any] | None = None) -> None:
+    """Says how the views are loaded, and what shows progress in a notebook; called once, by the front door."""
+    global _loader, _progress
+    _loader, _progress = loader, progress
+
+
+def progress() -> Any:
+    """What shows a long call's progress in the cell that made it (``show``, ``finish``); ``None`` outside a kernel."""
+    # Asked first: outside a notebook the windows stay unloaded.
+    return None if _progress is None or "ipykernel" not in sys.modules else _progress()
 
 
 def register(kind: str, face: str, render: Callable[..., Any]) -> None:

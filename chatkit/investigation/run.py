@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from chatkit import display
 from chatkit.client.http import HttpApi, base_url
 from chatkit.client.opening import is_loopback
 from chatkit.errors import InvalidInput
@@ -66,7 +67,8 @@ async def investigate(
         evidence: a recording of the failing client: an arm does what that did, at its times.
         proxy: whether proxies of the environment are used; never for loopback addresses.
         recorder: where everything is recorded; the caller closes it. A new one, in memory, when not given.
-        on_progress: called on this loop about twice a second, and at the end.
+        on_progress: called on this loop about twice a second, and at the end. When not given, a notebook's cell shows
+            the progress until the result is there.
         stop: set it to end the investigation early; what is known by then is the result.
 
     Returns:
@@ -98,8 +100,11 @@ async def investigate(
     theirs = _theirs(evidence, found)
     mine = Recorder(target=base, types=found.types) if recorder is None else recorder
     permitted = is_loopback(urlsplit(base).hostname) if chat is None else chat
+    shown = display.progress() if on_progress is None else None
     options: dict[str, Any] = {"recorder": mine, "profile": found, "proxy": proxy, "agent": AGENT}
     async with contextlib.AsyncExitStack() as stack:
+        if shown is not None:
+            stack.callback(shown.finish)
         api = await stack.enter_async_context(HttpApi(base, token=token, **options))
         other = await stack.enter_async_context(HttpApi(also, token=token, **options)) if also else None
         if user is not None and password is not None:
@@ -119,7 +124,7 @@ async def investigate(
             health_method=health_method or (found.client.health_method if profile is not None else None),
             proxy=proxy,
             recorder=mine,
-            on_progress=on_progress,
+            on_progress=on_progress if shown is None else shown.show,
             stop=stop or asyncio.Event(),
         )
         return await work.run()

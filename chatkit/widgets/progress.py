@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from IPython.core.getipython import get_ipython
 from IPython.display import HTML, display
 
 from chatkit.experiments.progress import Progress
@@ -13,6 +14,11 @@ from chatkit.views import progress as views
 
 INTERVAL = 0.25
 """Least seconds between two drawings."""
+
+
+def of_cell() -> CellProgress | None:
+    """For the cell that runs; ``None`` where no kernel does."""
+    return CellProgress() if hasattr(get_ipython(), "kernel") else None  # type: ignore[no-untyped-call]
 
 
 class CellProgress:
@@ -32,7 +38,9 @@ class CellProgress:
     def show(self, progress: Progress) -> None:
         """One look; at most one every ``INTERVAL`` seconds is drawn."""
         if self._handle is None:
-            self._handle = display(_drawn(progress), display_id=True)  # type: ignore[no-untyped-call]
+            # Empty at first, as it will be at the end: what compares outputs may not see what happens to it between.
+            self._handle = display({}, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+            self._handle.update(_drawn(progress))
         elif progress.done or self._clock() - self._drawn_at >= INTERVAL:
             self._handle.update(_drawn(progress))
         else:
@@ -42,7 +50,7 @@ class CellProgress:
     def finish(self) -> None:
         """Takes it away. Twice is fine."""
         if self._handle is not None:
-            self._handle.update({"text/plain": "", "text/html": ""}, raw=True)
+            self._handle.update({}, raw=True)
             self._handle = None
 
 

@@ -18,9 +18,9 @@ class Cell:
     def __init__(self) -> None:
         self.shown: list[dict[str, str]] = []
 
-    def display(self, value: Any, *, display_id: bool) -> Cell:
+    def display(self, value: Any, *, raw: bool, display_id: bool) -> Cell:
         assert display_id
-        self.update(value)
+        self.update(value, raw)
         return self
 
     def update(self, value: Any, raw: bool = False) -> None:
@@ -40,12 +40,18 @@ def test_it_is_drawn_in_place_and_goes(cell: Cell) -> None:
     progress = CellProgress(clock=lambda: now)
     progress.show(RUNNING)
     progress.show(RUNNING)
-    assert len(cell.shown) == 1
+    assert len(cell.shown) == 2
+    assert cell.shown[0] == {}
     now = module.INTERVAL
     progress.show(RUNNING)
     progress.show(replace(RUNNING, done=True))
-    assert len(cell.shown) == 3
+    assert len(cell.shown) == 4
     assert "finished" in cell.shown[-1]["text/html"]
     progress.finish()
     progress.finish()
-    assert cell.shown[3:] == [{"text/plain": "", "text/html": ""}]
+    assert cell.shown[4:] == [{}]
+
+
+def test_outside_a_kernel_there_is_no_cell() -> None:
+    """A script and a terminal get nothing that they did not ask for."""
+    assert module.of_cell() is None
