@@ -18,7 +18,7 @@ INTERVAL = 0.25
 
 def of_cell() -> CellProgress | None:
     """For the cell that runs; ``None`` where no kernel does."""
-    return CellProgress() if hasattr(get_ipython(), "kernel") else None  # type: ignore[no-untyped-call]
+    return CellProgress() if hasattr(get_ipython(), "kernel") else None
 
 
 class CellProgress:
