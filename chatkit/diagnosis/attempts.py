@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from urllib.parse import SplitResult, urlsplit
@@ -15,6 +16,8 @@ BIG_SKEW = 60.0
 """Seconds by which clocks may differ before a token's margin is at stake."""
 FAST = 1.0
 """Seconds between attempts below which their pace is called fast."""
+REFUSALS = 3
+"""Refused attempts from which on it is said whether a rest helped."""
 _PROXIES = re.compile(
     r"nginx|haproxy|envoy|cloudflare|varnish|traefik|caddy|apache|awselb|cloudfront|gws|google|kong|squid|vegur|akamai",
     re.IGNORECASE,
@@ -297,6 +300,7 @@ def _of_others(facts: Facts, lives: tuple[Life, ...]) -> Iterator[Observation]:
         value, words = "together", "it was let in whenever fewer were open"
     yield Observation(of="others", value=value, finding=words, events=())
     yield from crowd
+    yield from _of_rest(facts, lives)
     starts = sorted(one.connection.started_at for one in facts.lives if one.connection.started_at <= first)
     if len(starts) > 3:
         pace = (starts[-1] - starts[-4]) / 3
@@ -312,6 +316,29 @@ def _of_crowd(facts: Facts, lives: tuple[Life, ...]) -> Iterator[Observation]:
     if counts and min(counts) >= least and let_in and max(let_in) < min(counts):
         words = f"refused only while {min(counts)} connections were open"
         yield Observation(of="crowd", value="yes", finding=words, events=tuple(x.id for x in _failures(lives)))
+
+
+def _of_rest(facts: Facts, lives: tuple[Life, ...]) -> Iterator[Observation]:
+    """Whether, since the first refusal, whatever was let in had waited longer than all that were refused.
+
+    Only of an investigation: a client that backs off waits longer each time, and finds a host that came back.
+    """
+    if not facts.arms:
+        return
+    tried = sorted((*facts.lives, *facts.variants), key=lambda one: one.connection.started_at)
+    rests = {
+        after.id: after.connection.started_at - before.connection.started_at
+        for before, after in itertools.pairwise(tried)
+    }
+    refused = [rests[one.id] for one in lives if one.id in rests]
+    first = min(one.connection.started_at for one in lives)
+    later = [one for one in tried if one.opened and one.connection.started_at > first]
+    if len(refused) < REFUSALS or not later:
+        return
+    longest, least = max(refused), min(rests[one.id] for one in later)
+    value = "needed" if least > longest else "no"
+    words = f"let in again after {least:.1f} s without an attempt, refused up to {longest:.1f} s after one"
+    yield Observation(of="rest", value=value, finding=words, events=tuple(one.id for one in _failures(lives)))
 
 
 def _failures(lives: tuple[Life, ...]) -> list[AttemptFailed]:

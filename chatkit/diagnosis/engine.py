@@ -240,7 +240,9 @@ def _merged(found: list[RankedCause], by_number: bool) -> tuple[RankedCause, ...
     """One entry per cause, the one that explains most first; or, where numbers mean nothing, the surest."""
     by_id: dict[str, RankedCause] = {}
     weight = {id(one): (1 + math.log2(max(1, len(one.connections)))) if by_number else 1.0 for one in found}
-    for cause in sorted(found, key=lambda one: -one.confidence * weight[id(one)]):
+    # Of an investigation, all are sure: what ends connections comes before what only spoils the chat.
+    spoils = {one.id: not by_number and not {"life", "attempt"} & set(causes()[one.id].cases) for one in found}
+    for cause in sorted(found, key=lambda one: (spoils[one.id], -one.confidence * weight[id(one)])):
         if cause.id not in by_id:
             by_id[cause.id] = cause
             continue

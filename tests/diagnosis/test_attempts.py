@@ -8,7 +8,7 @@ import pytest
 
 from chatkit.diagnosis.attempts import cases
 from chatkit.diagnosis.facts import Facts
-from chatkit.events import AttemptFailed, Logged, UpgradeAnswered
+from chatkit.events import ArmStarted, AttemptFailed, Logged, UpgradeAnswered
 from tests.builders import EPOCH
 from tests.diagnosis.seen import attempt, of
 from tests.diagnosis.stories.telling import CAPTURE, URL, Tale
@@ -177,6 +177,22 @@ def test_a_crowd_that_is_full() -> None:
     assert of(attempt(tale))["crowd"] == "yes"
     tale.opens(12, "4")  # with more of them open
     assert "crowd" not in of(attempt(tale))
+
+
+@pytest.mark.parametrize(
+    ("again", "arms", "value"),
+    [(20, True, "needed"), (4.5, True, "no"), (20, False, None)],
+)
+def test_a_rest_that_lets_in_again(again, arms, value) -> None:
+    """By an investigation that tries close together and then once after a pause; a client that backs off proves nothing."""
+    tale = Tale()
+    tale.opens(1, "1")
+    for n in range(3):
+        if arms:
+            tale.put(2 + n, ArmStarted, f"r{n}", arm="silent", role="arm", what="says nothing")
+        tale.refused(2 + n, f"r{n}", 503)
+    tale.opens(again, "2")
+    assert of(attempt(tale)).get("rest") == value
 
 
 @pytest.mark.parametrize(("status", "value"), [(200, "good"), (503, "bad"), (405, "good")])

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from chatkit.diagnosis import diagnose
 from chatkit.diagnosis.endings import cases
-from chatkit.diagnosis.engine import ENOUGH, MOST_SURE, rank
+from chatkit.diagnosis.engine import ENOUGH, MOST_SURE, _merged, rank
 from chatkit.diagnosis.facts import Facts
+from chatkit.diagnosis.result import Fix, RankedCause
 from chatkit.diagnosis.taxonomy import NONE, UNKNOWN, causes
 from chatkit.events import KINDS, Event
 from chatkit.trace import Header, Origin, Trace, Vantage
@@ -356,3 +357,13 @@ def test_no_merged_trace_is_too_odd(ours, theirs, hidden) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("chatkit.merging.disagreements", lambda trace: [])
         msgspec.json.encode(diagnose(trace).to_dict())
+
+
+@pytest.mark.parametrize(("by_number", "wanted"), [(False, "worker-timeout"), (True, "multi-worker-split")])
+def test_of_an_investigation_what_ends_connections_comes_first(by_number, wanted) -> None:
+    """Of a recording, what explains most: lost replies on many connections can matter more than one end."""
+    found = [
+        RankedCause(id=id, title=id, confidence=sure, who="server", connections=("1",), summary="", fix=Fix(summary="", where=""))
+        for id, sure in (("multi-worker-split", 0.98), ("worker-timeout", 0.9))
+    ]  # fmt: skip
+    assert _merged(found, by_number)[0].id == wanted
