@@ -19,13 +19,19 @@ import traitlets
 
 from chatkit.client.background import BackgroundChat, connect
 from chatkit.client.engine import engine
+from chatkit.diagnosis import diagnose
 from chatkit.errors import ChatkitError, InvalidInput
 from chatkit.events import LoopLagged
 from chatkit.profile import Profile
+from chatkit.trace import Trace
 from chatkit.views.console import Facts, empty, view
 from chatkit.widgets.explorer import TimelineExplorer
+from chatkit.widgets.exports import export
+from chatkit.widgets.intake import Intake
+from chatkit.widgets.verdict import Verdict
 
 if TYPE_CHECKING:
+    from chatkit.inspection import Inspection
     from chatkit.preflight import Check, CheckReport
 
 STATIC = Path(__file__).parent / "static"
@@ -33,6 +39,10 @@ PUSH_INTERVAL = 0.1
 """Least seconds between two pushes of the view."""
 REFRESH_INTERVAL = 10.0
 """Seconds after which the view is pushed although nothing happened: ages and the token's time move on."""
+WORK = "chatkit-work"
+"""Folder of exports where none is named."""
+MOST_DOWNLOADED = 50_000_000
+"""Bytes of an export that are handed to the browser as well."""
 HINT = "Ten quick looks at the way to the bot: name, TCP, health, token, upgrade, first message."
 
 
@@ -62,6 +72,10 @@ class ConsolePanel(anywidget.AnyWidget):
     """Pre-flight lines: ``lines``, ``text``, ``running``, ``hint``."""
     problem = traitlets.Unicode().tag(sync=True)
     """What went wrong with the last command, in words."""
+    evidence = traitlets.Dict().tag(sync=True)
+    """``phase`` (``none``, ``coming``, ``reading``, ``shown``), ``words``."""
+    exported = traitlets.Unicode().tag(sync=True)
+    """Where the last export was written, in words."""
 
 
 class Console(ipywidgets.VBox):  # type: ignore[misc]
@@ -72,8 +86,12 @@ class Console(ipywidgets.VBox):  # type: ignore[misc]
         bot: the bot's id; with a source and credentials the console connects at once.
         token, user, password: credentials; a lab brings its own.
         profile, policy, queue, record_to: as for :func:`chatkit.connect`.
+        folder: where queue, recording and exports go, made where it is not there; unsent messages are found in it
+            again. Without it, exports go to ``chatkit-work`` and nothing else is kept.
 
-    ``console.chat`` is the conversation, with plain calls for the next cell. ``console.close()`` closes it.
+    ``console.chat`` is the conversation, with plain calls for the next cell; ``console.evidence`` is the trace of the
+    files that were dropped on it. ``console.close()`` closes it. The same cell run again shows the same conversation:
+    no second connection is made.
     """
 
     def __init__(
@@ -88,9 +106,18 @@ class Console(ipywidgets.VBox):  # type: ignore[misc]
         policy: str = "default",
         queue: str | Path | None = None,
         record_to: str | Path | None = None,
+        folder: str | Path | None = None,
     ) -> None:
+        self._folder = Path(folder) if folder is not None else Path(WORK)
+        if folder is not None:
+            queue, record_to = _kept_in(self._folder, queue, record_to)
+        self._intake: Intake | None = None
+        self._inspection: Inspection | None = None
+        self._verdict: Verdict | None = None
+        self._timeline: TimelineExplorer | None = None
         url, bots, lab_user, lab_password = _describe(source)
         self._chat: BackgroundChat | None = None
+        self._key: tuple[str, ...] = ()
         self._credentials = {"token": token, "user": user or lab_user, "password": password or lab_password}
         if token:
             self._credentials |= {"user": None, "password": None}
@@ -107,13 +134,18 @@ class Console(ipywidgets.VBox):  # type: ignore[misc]
             form={"url": url, "bot": chosen, "bots": bots, "user": user or "", "ready": ready},
             view=empty(time.time()),
             checks={"lines": [], "hint": HINT},
+            evidence={"phase": "none"},
         )
         self.panel.on_msg(self._received)
         super().__init__([self.panel])
         if isinstance(source, BackgroundChat):
             self._attach(source)
         elif url and bot and ready:
-            self._attach(self._connect(url, bot, {}))
+            self._key = (url, bot, *(str(option) for option in self._options.values()))
+            previous = _CONNECTED.get(self._key)
+            if previous is None or not self._take_over(previous):
+                self._attach(self._connect(url, bot, {}))
+            _CONNECTED[self._key] = self
 
     @property
     def chat(self) -> BackgroundChat:
@@ -126,9 +158,24 @@ class Console(ipywidgets.VBox):  # type: ignore[misc]
             raise InvalidInput("the console is not connected", remedy="press Connect, or give url, bot and a token")
         return self._chat
 
+    @property
+    def evidence(self) -> Trace:
+        """What the dropped files say, as one trace.
+
+        Raises:
+            InvalidInput: no evidence was dropped, or it could not be read.
+        """
+        if self._inspection is None:
+            raise InvalidInput("there is no evidence", remedy="drop a HAR, a capture, a NetLog or a log on the console")
+        return self._inspection.trace
+
     def close(self) -> None:
         """Closes the chat and the window."""
         self._detach()
+        if self._intake is not None:
+            self._intake.close()
+        if _CONNECTED.get(self._key) is self:
+            del _CONNECTED[self._key]
         if self._chat is not None:
             self._chat.close()
             self._chat = None
@@ -142,14 +189,37 @@ class Console(ipywidgets.VBox):  # type: ignore[misc]
         credentials = typed if any(typed.values()) else self._credentials
         return connect(url, bot, **credentials, **self._options, name=f"console {id(self)}")  # type: ignore[arg-type]
 
+    def _take_over(self, previous: Console) -> bool:
+        """The conversation of the cell's former run goes on in this window; whether there is one that goes on."""
+        chat = previous._chat
+        if chat is None or chat.status.word in ("Closed", "Failed"):
+            return False
+        previous._detach()
+        previous._chat = None
+        left = empty(time.time())
+        left["state"]["explain"] = "The conversation goes on in the console that was made later."
+        previous.panel.view = left
+        if (token := self._credentials["token"]) is not None and token != chat.token:
+            chat.set_token(token)
+        self._inspection = previous._inspection
+        if self._inspection is not None:
+            self._verdict, self.panel.evidence = previous._verdict, previous.panel.evidence
+        self._attach(chat)
+        return True
+
     def _attach(self, chat: BackgroundChat) -> None:
         self._detach()
         self._chat, self._lag_seen, self._lag = chat, 0, None
         self._unsubscribe = engine().do(lambda: chat.client.subscribe(lambda what: self._schedule()))
         self.panel.problem = ""
-        self.children = [self.panel, TimelineExplorer(chat.recorder)]
+        self._timeline = TimelineExplorer(chat.recorder)
+        self._arrange()
         self._push()
         engine().start(self._refresh(chat))
+
+    def _arrange(self) -> None:
+        """Evidence stands above the live timeline: who dropped it wants to read it."""
+        self.children = [one for one in (self.panel, self._verdict, self._timeline) if one is not None]
 
     def _detach(self) -> None:
         if self._unsubscribe is not None:
@@ -168,8 +238,13 @@ class Console(ipywidgets.VBox):  # type: ignore[misc]
             "send": self._on_send,
             "typing": self._on_typing,
             "check": self._on_check,
+            "export": self._on_export,
+            "evidence-end": self._on_evidence_end,
+            "evidence-close": self._on_evidence_close,
         }
-        if what in actions:
+        if what in ("evidence", "evidence-piece"):
+            self._take(what, content, buffers)
+        elif what in actions:
             engine().start(self._guard(actions[what](content)))
 
     async def _guard(self, action: Coroutine[Any, Any, None]) -> None:
@@ -230,6 +305,80 @@ class Console(ipywidgets.VBox):  # type: ignore[misc]
             raise
         self.panel.checks = _report(report)
 
+    # Evidence and exports
+
+    def _take(self, what: str, content: dict[str, Any], buffers: Any) -> None:
+        """On the main thread, where pieces come in order; each is answered, so that the browser never runs ahead."""
+        try:
+            if what == "evidence":
+                self._drop()
+                self.panel.problem = ""
+                names = [str(name) for name in content.get("names", [])]
+                self._intake = Intake(names, int(content.get("size", 0)))
+                self.panel.evidence = {"phase": "coming", "words": ", ".join(self._intake.names)[:200]}
+            elif self._intake is None:
+                return
+            for piece in buffers:
+                self._intake.add(int(content.get("file", -1)), piece)
+            self.panel.send({"type": "evidence-got", "bytes": self._intake.received})
+        except (ChatkitError, OSError) as error:
+            self._drop()
+            self.panel.problem = str(error)
+
+    async def _on_evidence_end(self, content: dict[str, Any]) -> None:
+        intake, self._intake = self._intake, None
+        if intake is None:
+            return
+        self.panel.evidence = {"phase": "reading", "words": f"reading {', '.join(intake.names)[:200]}"}
+        try:
+            found = await asyncio.to_thread(intake.read, self._options["profile"])
+            shown = await asyncio.to_thread(Verdict, found.trace, found.diagnosis)
+        except BaseException:
+            self.panel.evidence = {"phase": "none"}
+            raise
+        finally:
+            intake.close()
+        self._inspection, self._verdict = found, shown
+        words = "; ".join(f"{one.file}: {one.format}" for one in found.inputs)[:300]
+        self.panel.evidence = {"phase": "shown", "words": words}
+        self._arrange()
+
+    async def _on_evidence_close(self, content: dict[str, Any]) -> None:
+        self._drop()
+
+    def _drop(self) -> None:
+        """No evidence any more: what was coming is taken away, what was shown too."""
+        if self._intake is not None:
+            self._intake.close()
+        if self._verdict is not None:
+            self._verdict.close()
+        self._intake = self._inspection = self._verdict = None
+        self.panel.evidence = {"phase": "none"}
+        self._arrange()
+
+    async def _on_export(self, content: dict[str, Any]) -> None:
+        self.panel.problem = ""
+        inspection, kind = self._inspection, str(content.get("kind", ""))
+
+        def make() -> tuple[Path, bytes]:
+            trace = inspection.trace if inspection is not None else self.chat.trace
+            diagnosis = inspection.diagnosis if inspection is not None else diagnose(trace)
+            return export(kind, trace, diagnosis, self._folder, time.time())
+
+        self.panel.exported = "writing…"
+        try:
+            path, written = await asyncio.to_thread(make)
+        except BaseException:
+            self.panel.exported = ""
+            raise
+        what = "The evidence" if inspection is not None else "This recording"
+        offered = len(written) <= MOST_DOWNLOADED
+        self.panel.exported = f"{what} is in {path.absolute()}, {len(written) / 1000:,.0f} kB" + (
+            "" if offered else "; too large to hand to the browser as well"
+        )
+        if offered:
+            self.panel.send({"type": "download", "name": path.name, "view": content.get("view")}, [written])
+
     # What is shown
 
     def _schedule(self) -> None:
@@ -285,6 +434,23 @@ class Console(ipywidgets.VBox):  # type: ignore[misc]
             # Stable text: what a plain reader, a diff and nbval see.
             data["text/plain"] = "chatkit console: connection, conversation, check, timeline"
         return bundle
+
+
+_CONNECTED: dict[tuple[str, ...], Console] = {}
+"""Consoles that connected by themselves, by what they were asked for: a cell that is run again finds its own."""
+
+
+def _kept_in(folder: Path, queue: Any, record_to: Any) -> tuple[Any, Any]:
+    """Queue and recording in ``folder``, where the caller named none.
+
+    Raises:
+        InvalidInput: there can be no such folder.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(f"the folder cannot be made: {error.strerror}", where=str(folder)) from None
+    return queue or folder / "outbox.db", record_to or folder / "recording.jsonl"
 
 
 def _describe(source: Any) -> tuple[str, list[dict[str, str]], str | None, str | None]:

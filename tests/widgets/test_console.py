@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from chatkit.lab import LabServer
 from chatkit.widgets import Console
 
 DEADLINE = 20.0
+CAPTURE = Path(__file__).parents[1] / "data" / "runbooks" / "wire-incident.pcap"
 
 
 @pytest.fixture(scope="module")
@@ -149,3 +151,51 @@ def test_constructor_raises_what_cannot_work() -> None:
     """In a cell a sentence is better than an empty window."""
     with pytest.raises(ConnectFailed, match="refused"):
         Console("http://127.0.0.1:1", bot="echo", token="x.y.z")
+
+
+def test_the_same_call_again_takes_over_the_conversation(house: LabServer) -> None:
+    """One connection; the former window says where it went."""
+    first = Console(house, bot="slow")
+    chat = first.chat
+    again = Console(house, bot="slow")
+    try:
+        assert again.chat is chat
+        assert len(chat.trace.connections) == 1
+        assert "made later" in first.panel.view["state"]["explain"]
+        first.close()
+        assert chat.status.live
+    finally:
+        again.close()
+
+
+def test_dropped_evidence_is_read_and_taken_away(house: LabServer) -> None:
+    """A bad file is a sentence; a capture becomes a verdict above the timeline, and ``evidence``."""
+    window = Console()
+    with pytest.raises(InvalidInput, match="no evidence"):
+        _ = window.evidence
+    for name, content in (("bad.har", b"nothing"), ("good.pcap", CAPTURE.read_bytes())):
+        window._received(window.panel, {"type": "evidence", "names": [name], "size": len(content)}, [])
+        window._received(window.panel, {"type": "evidence-piece", "file": 0}, [content])
+        press(window, type="evidence-end")
+        expected = "none" if name == "bad.har" else "shown"
+        eventually(lambda expected=expected: window.panel.evidence["phase"] == expected)
+        if expected == "none":
+            eventually(lambda: "bad.har" in window.panel.problem)
+    assert len(window.evidence.connections) > 1
+    assert [type(one).__name__ for one in window.children] == ["ConsolePanel", "Verdict"]
+    press(window, type="evidence-close")
+    eventually(lambda: window.panel.evidence["phase"] == "none")
+    assert len(window.children) == 1
+    window.close()
+
+
+def test_the_folder_keeps_queue_recording_and_exports(house: LabServer, tmp_path: Path) -> None:
+    window = Console(house, bot="echo", folder=tmp_path / "incident")
+    try:
+        press(window, type="export", kind="jsonl")
+        eventually(lambda: "incident" in window.panel.exported)
+        names = {path.name for path in (tmp_path / "incident").iterdir()}
+        assert {"outbox.db", "recording.jsonl"} <= names
+        assert any(name.startswith("chatkit-jsonl-") for name in names)
+    finally:
+        window.close()

@@ -78,8 +78,9 @@ function topBar(send, form) {
       if (event.key === "Enter" && action.dataset.action === "connect") connect();
     });
   }
+  const place = make("span", { class: "ck-place" });
   const bar = make("div", { class: "ck-bar" },
-    make("span", { class: "ck-brand" }, "chatkit"), url, bot, chip, make("span", { class: "ck-grow" }), stop, action);
+    make("span", { class: "ck-brand" }, "chatkit"), url, bot, chip, make("span", { class: "ck-grow" }), place, stop, action);
   const element = make("div", { class: "ck-panel", style: "display:grid;gap:8px" }, bar, signin);
   const update = (view) => {
     const button = view.state.button;
@@ -93,7 +94,7 @@ function topBar(send, form) {
     setTone(chip, view.token.tone);
     setText(chip, view.token.text);
   };
-  return { element, update, target: () => ({ url: url.value, bot: bot.value }) };
+  return { element, place, update, target: () => ({ url: url.value, bot: bot.value }) };
 }
 
 function stateLine() {
@@ -233,15 +234,111 @@ function preflight(send, target) {
   return { element, update };
 }
 
+const PIECE = 1 << 20;
+const KINDS = { report: "Report (HTML)", bundle: "Bundle (zip)", har: "HAR", jsonl: "Recording (JSON Lines)" };
+
+// Files go to the kernel piece by piece; the next one leaves when the last one is answered.
+function evidenceBar(model, root) {
+  const input = make("input", { type: "file", multiple: true, hidden: true, tabindex: "-1", "aria-hidden": "true" });
+  const choose = make("button", { type: "button", class: "ck-drop" }, "Drop evidence here: HAR, pcap, NetLog, log");
+  const words = make("span", { class: "ck-dim", role: "status", "aria-live": "polite" });
+  const away = make("button", { type: "button" });
+  const exported = make("span", { class: "ck-dim ck-path", role: "status", "aria-live": "polite" });
+  const list = make("div", { class: "ck-exports" }, ...Object.entries(KINDS).map(([kind, title]) => {
+    const button = make("button", { type: "button" }, title);
+    button.addEventListener("click", () => {
+      menu.open = false;
+      model.send({ type: "export", kind, view: me });
+    });
+    return button;
+  }));
+  const menu = make("details", { class: "ck-menu" }, make("summary", {}, "Export"), list);
+  const line = make("div", { class: "ck-bar ck-evidence" }, words, away, exported);
+  // The same console may be shown twice; a download is for the one that asked.
+  const me = Math.random().toString(36).slice(2);
+  let answered = null;
+  let cancelled = false;
+  const hear = (message, buffers) => {
+    if (message.type === "evidence-got") answered?.(message.bytes);
+    if (message.type === "download" && message.view === me) {
+      const url = URL.createObjectURL(new Blob([buffers[0]]));
+      make("a", { href: url, download: message.name }).click();
+      setTimeout(() => URL.revokeObjectURL(url), 10000);
+    }
+  };
+  const ask = (content, buffers = []) => new Promise((done) => {
+    answered = done;
+    model.send(content, undefined, buffers);
+  });
+  const take = async (files) => {
+    if (!files.length || choose.disabled) return;
+    const size = files.reduce((sum, file) => sum + file.size, 0);
+    cancelled = false;
+    await ask({ type: "evidence", names: files.map((file) => file.name), size });
+    for (const [number, file] of files.entries()) {
+      for (let at = 0; at < file.size && !cancelled; at += PIECE) {
+        const got = await ask({ type: "evidence-piece", file: number }, [await file.slice(at, at + PIECE).arrayBuffer()]);
+        setText(words, `${Math.round((100 * got) / size)} % of ${(size / 1e6).toFixed(1)} MB`);
+      }
+    }
+    if (!cancelled) model.send({ type: "evidence-end" });
+  };
+  choose.addEventListener("click", () => input.click());
+  input.addEventListener("change", () => {
+    take([...input.files]);
+    input.value = "";
+  });
+  away.addEventListener("click", () => {
+    cancelled = true;
+    model.send({ type: "evidence-close" });
+  });
+  menu.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && menu.open) {
+      event.stopPropagation();
+      menu.open = false;
+      menu.firstChild.focus();
+    }
+  });
+  const over = (yes) => (event) => {
+    if (![...(event.dataTransfer?.types || [])].includes("Files")) return;
+    event.preventDefault();
+    event.stopPropagation();
+    choose.dataset.over = String(yes);
+    if (event.type === "drop") take([...event.dataTransfer.files]);
+  };
+  root.addEventListener("dragover", over(true));
+  root.addEventListener("dragleave", over(false));
+  root.addEventListener("drop", over(false));
+  const update = () => {
+    const state = model.get("evidence");
+    const coming = state.phase === "coming";
+    choose.disabled = coming || state.phase === "reading";
+    setText(words, state.words || "");
+    away.hidden = state.phase === "none" || state.phase === "reading";
+    setText(away, coming ? "Cancel" : "Close the evidence");
+    setText(exported, model.get("exported"));
+    line.hidden = !state.words && !model.get("exported");
+  };
+  model.on("msg:custom", hear);
+  return { buttons: [choose, input, menu], line, update, close: () => model.off("msg:custom", hear) };
+}
+
 function render({ model, el }) {
   const send = (content) => model.send(content);
   const bar = topBar(send, model.get("form"));
   const state = stateLine();
   const talk = conversation(send);
   const checks = preflight(send, bar.target);
-  const root = make("div", { class: "ck-console", role: "region", "aria-label": "chatkit console" },
+  const root = make("div", { class: "ck-console", role: "region", "aria-label": "chatkit console" });
+  const evidence = evidenceBar(model, root);
+  bar.place.append(...evidence.buttons);
+  bar.element.append(evidence.line);
+  root.append(
     bar.element, state.element, make("div", { class: "ck-columns" }, talk.element, checks.element));
   el.append(make("div", { class: "ck-console-frame" }, root));
+  model.on("change:evidence", evidence.update);
+  model.on("change:exported", evidence.update);
+  evidence.update();
   const draw = () => {
     const view = model.get("view");
     if (!view.state) return;
@@ -258,6 +355,9 @@ function render({ model, el }) {
   const timer = setInterval(state.tick, 500);
   return () => {
     clearInterval(timer);
+    evidence.close();
+    model.off("change:evidence", evidence.update);
+    model.off("change:exported", evidence.update);
     model.off("change:view", draw);
     model.off("change:problem", draw);
     model.off("change:checks", drawChecks);
