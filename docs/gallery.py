@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import copy
 import html
+import re
 import shutil
 from pathlib import Path
 from typing import NamedTuple
@@ -18,8 +19,12 @@ from nbconvert.exporters import HTMLExporter
 from nbformat import NotebookNode
 from plotly.offline import get_plotlyjs
 
+import chatkit
+
 ROOT = Path(__file__).parent.parent
 HERE = Path(__file__).parent
+INDEX = "index"
+"""The notebook that routes from symptom to runbook; the site's own index does so here."""
 FIGURE = "application/vnd.plotly.v1+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 LIVE = "<p class='live'>A live window stands here when the notebook runs:</p><pre>{}</pre>"
@@ -48,9 +53,10 @@ def build(notebooks: Path, site: Path) -> list[Page]:
         if folder.is_dir():
             shutil.copytree(folder, site / folder.name)
     files = [*sorted(notebooks.glob("*.ipynb")), *sorted((notebooks / "runbooks").glob("*.ipynb"))]
-    pages = [_write(file, site, {one.stem for one in files}) for file in files]
+    known = {one.stem for one in files}
+    pages = [_write(file, site, known) for file in files if file.stem != INDEX]
     pictures = sorted(path.name for path in (HERE / "pictures").glob("*.png"))
-    (site / "index.html").write_text(_index(pages, pictures), "utf-8")
+    (site / f"{INDEX}.html").write_text(_index(pages, pictures), "utf-8")
     return pages
 
 
@@ -107,9 +113,15 @@ def _index(pages: list[Page], pictures: list[str]) -> str:
     lead = "<p class='lead'>Why does this chat WebSocket drop, and what makes it stop?</p>"
     return _page(
         "chatkit",
-        f"{lead}<div class='pictures'>{shown}</div><h2>What do you see?</h2><ul class='symptoms'>{rows}</ul>",
+        f"{lead}{_guide()}<div class='pictures'>{shown}</div><h2>All notebooks</h2><ul class='symptoms'>{rows}</ul>",
         top=True,
     )
+
+
+def _guide() -> str:
+    """The questions that lead to a runbook, with links to the pages."""
+    shown = chatkit.Guide()._repr_html_()
+    return re.sub(r"""(href=["'])(?:[^"']*/)?(\w+)\.ipynb""", r"\1\2.html", shown)
 
 
 def _words(name: str) -> str:

@@ -26,6 +26,8 @@ SHOWN_ELSEWHERE = {
     "TimelineExplorer": "a window: the runbooks",
     "Verdict": "a window: notebooks/runbooks/what_the_wire_says.ipynb",
     "BackgroundChat": "made by connect, whose example shows it",
+    "Endings": "a window: notebooks/01_how_a_websocket_dies.ipynb",
+    "exercise": "a hidden fault to be found by hand: notebooks/01_how_a_websocket_dies.ipynb",
     "start_lab": "in the example of connect",
 }
 """Names of the front door without an example of their own."""

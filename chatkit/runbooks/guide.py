@@ -57,6 +57,11 @@ class Guide:
 
     Shows itself as questions that open to their answers, in a notebook with and without a kernel; ``print`` gives the
     same as a list. :attr:`questions` holds them as values, :attr:`books` the runbooks by name.
+
+    >>> import chatkit
+    >>> guide = chatkit.Guide()
+    >>> guide.books["drops_right_after_connect"].title
+    'The connection drops right after connect'
     """
 
     def __init__(self, folder: str = "runbooks") -> None:
