@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.browser.conftest import PATIENCE, ROOT, LabPage
+from tests.browser.jupyterlab import PATIENCE, ROOT, LabPage
 from tests.browser.test_notebooks import assert_quiet
 
 pytestmark = pytest.mark.browser

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator
 
-from tests.browser.conftest import PATIENCE, ROOT, LabPage
+from tests.browser.jupyterlab import PATIENCE, ROOT, LabPage
 from tests.browser.test_notebooks import assert_quiet
 
 pytestmark = pytest.mark.browser

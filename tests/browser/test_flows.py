@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.conftest import PATIENCE, PICTURES, ROOT, LabPage
+from tests.browser.jupyterlab import PATIENCE, PICTURES, ROOT, LabPage
 from tests.browser.test_notebooks import assert_quiet
 
 pytestmark = pytest.mark.browser

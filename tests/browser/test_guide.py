@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.conftest import PATIENCE, ROOT, LabPage
+from tests.browser.jupyterlab import PATIENCE, ROOT, LabPage
 
 pytestmark = pytest.mark.browser
 
