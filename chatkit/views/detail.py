@@ -82,7 +82,8 @@ def _payload(values: dict[str, Any], row: bytes) -> tuple[str, str | None]:
     if text is not None:
         return "text", _pretty(text)[0]
     if data is not None:
-        return _dumped(_decoded(data), values.get("length") or values.get("size"))
+        read = _decoded(data)
+        return ("text", _pretty(data)[0]) if read is None else _dumped(read, values.get("length") or values.get("size"))
     if (payload := values.get("payload")) and isinstance(payload, str):
         try:
             return _dumped(bytes.fromhex(payload), None)
@@ -91,9 +92,12 @@ def _payload(values: dict[str, Any], row: bytes) -> tuple[str, str | None]:
     return "", None
 
 
-def _decoded(data: str) -> bytes:
-    # What somebody else wrote into a file may be no base64, or a cut one: what can be read is shown.
-    return base64.b64decode(data[: len(data) // 4 * 4], validate=False)
+def _decoded(data: str) -> bytes | None:
+    # What somebody else wrote into a file may be a cut base64, or none, or a secret's place: that is shown as it is.
+    try:
+        return base64.b64decode(data[: len(data) // 4 * 4], validate=True)
+    except ValueError:
+        return None
 
 
 def _dumped(data: bytes, whole: int | None) -> tuple[str, str]:

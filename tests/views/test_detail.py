@@ -116,6 +116,13 @@ def test_bytes_are_dumped() -> None:
     assert shown.count("\n") == MAX_BYTES // 16
 
 
+@pytest.mark.parametrize("data", ["no base64!", "[redacted]", "QUJDRA=A", "üüüü"])
+def test_data_that_is_no_base64_is_shown_as_it_stands(data: str) -> None:
+    """A file can hold anything there, also the place of a secret that was taken out."""
+    told = describe(trace(event(FrameReceived, opcode="binary", size=9, data=data)), 0)
+    assert data in str(told)
+
+
 def test_many_in_a_line_each() -> None:
     """With the time since the line above, also above the first."""
     picked = trace(event(PingSent, 1.0), event(TransportEnded, 1.25, None, how="fin", by="server"))
