@@ -43,6 +43,7 @@ def add_experiments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-chat", action="store_true", help="send no chat message")
     parser.add_argument("--yes", action="store_true", help="permit chat messages and what is intrusive without asking")
     parser.add_argument("--also", metavar="URL", help="a second way in, for example past the proxy")
+    parser.add_argument("--other-bot", metavar="ID", help="another bot: is it this one that is refused, or the user?")
     parser.add_argument("--evidence", metavar="FILE", help="a recording of the failing client: an arm does as it did")
     parser.add_argument("--health-path", metavar="P", help="path of the health endpoint")
     parser.add_argument("--health-method", choices=("GET", "HEAD"), help="what the monitor uses")
@@ -91,6 +92,7 @@ def asked(target: Target, args: argparse.Namespace) -> dict[str, Any]:
         "budget": args.budget,
         "verify": args.verify,
         "also": args.also,
+        "other_bot": args.other_bot,
         "evidence": args.evidence,
         "health_method": args.health_method,
         "proxy": target.proxy,

@@ -372,6 +372,10 @@ def _of_variants(facts: Facts, status: int | None) -> Iterator[Observation]:
         value = "same" if same else "differs"
         yield Observation(of="neighbour", value=value, finding=words, events=_shown(by["path"]))
         yield from _of_plain(by["path"])
+    if by.get("bot"):
+        opens = any(life.opened for life in by["bot"])
+        words = "another bot is let in with the same token" if opens else "another bot is refused as well"
+        yield Observation(of="other-bot", value="opens" if opens else "same", finding=words, events=_shown(by["bot"]))
     if by.get("way"):
         opens = any(life.opened for life in by["way"])
         words = "the second way in opens" if opens else "the second way in fails as well"

@@ -14,7 +14,7 @@ from chatkit.diagnosis.mute import Mute, mutes
 from chatkit.diagnosis.observation import Observation
 from chatkit.diagnosis.taxonomy import NONE
 from chatkit.diagnosis.timers import of_timer, regular, timed
-from chatkit.diagnosis.trials import TIMED, disturbed, trials
+from chatkit.diagnosis.trials import TIMED, displaced, disturbed, trials
 from chatkit.events import FrameReceived, FrameSent, HealthChecked, HttpAnswered, PingSent
 
 TOGETHER = 0.5
@@ -57,7 +57,7 @@ def _of_arms(facts: Facts, lives: list[Life]) -> Iterator[Case]:
         value, by = _looks(facts, life)
         if by == "client" and value in _OUR_GOODBYE and not _never_greeted(life):
             continue
-        if disturbed(facts, life):
+        if disturbed(facts, life) or displaced(facts, life):
             continue
         value = "abort" if value in ("fin", "rst") else value
         if by == "client" and value in _GIVEN_UP:
@@ -65,7 +65,8 @@ def _of_arms(facts: Facts, lives: list[Life]) -> Iterator[Case]:
         groups.setdefault((value, by), []).append(life)
     for (value, by), group in groups.items():
         case = _case(facts, tuple(group), {}, mutes(facts))
-        case.observations = tuple(one for one in case.observations if one.of not in TIMED)
+        reach = _of_reach(facts) if case.value("rival") == "yes" else ()
+        case.observations = (*(one for one in case.observations if one.of not in TIMED), *reach)
         # When we gave up is our own rule, and tells nothing.
         gave_up = by == "client" and value in (*_OUR_GOODBYE, "given-up")
         case.trials = None if gave_up else trials(facts, case.lives)
@@ -397,6 +398,19 @@ def _of_rival(facts: Facts, case: Case) -> Iterator[Observation]:
         )
         events = tuple(one.trace[int(one.places[0])].id for one in hits[:10])
         yield Observation(of="rival", value="yes", finding=words, events=events)
+
+
+def _of_reach(facts: Facts) -> Iterator[Observation]:
+    """Whether a connection to another bot ended ours as one to the same bot does."""
+    others = [one for one in facts.variants if facts.arms[one.id].alters == "bot" and one.opened]
+    beside = [one for one in others if facts.open_at(one.start - 1e-3)]
+    if not beside:
+        return
+    ended_ = [life for life in facts.lives if life.opened and displaced(facts, life)]
+    value = "user" if ended_ else "bot"
+    words = "a connection to another bot ended it as well" if ended_ else "a connection to another bot left it alone"
+    events = tuple(id for life in (ended_ or beside)[:5] for id in life.ids(life.places[-1:]))
+    yield Observation(of="reach", value=value, finding=words, events=events)
 
 
 def _leaves(life: Life) -> bool:

@@ -200,7 +200,7 @@ def _values(facts: Facts, case: Case, cause: Cause) -> dict[str, Any]:
     if cause.id == "client-suspended":
         values["slept_s"] = round(max((_quiet(life) for life in lives), default=0.0), 1)
     if cause.id == "replaced-by-new-session":
-        values.setdefault("scope", "user")
+        values["scope"] = case.value("reach") or "user"
     if cause.id == "client-error":
         values["exception"] = values.get("error") or values.get("reason") or "no exception is recorded"
     if cause.id == "protocol-error":

@@ -27,6 +27,9 @@ TIMED = frozenset(
     {"age", "timer", "together", "rival", "after", "pinged", "repeat", "first-frame", "compressed", "expiry"}
 )  # fmt: skip
 """Observations that tell times in words: of an arm the mechanisms say it better."""
+DISPLACED_WITHIN = 1.2
+"""Seconds after a connection to another bot opened within which an end is put down to it: the next is opened after
+1.5 s."""
 _TRIGGERS = {"chat": "message", "sync": "session_sync", "any-ping": "ping"}
 """Words for parameters where they differ from those of the mechanism."""
 
@@ -227,6 +230,19 @@ def disturbed(facts: Facts, life: Life) -> bool:
     """Whether our own loop was away just before a connection ended: then its end may be about us."""
     near = (one.lag for one in facts.lags if life.end - DISTURBED_WITHIN <= one.at <= life.end + 0.2)
     return max(near, default=0.0) >= DISTURBED
+
+
+def displaced(facts: Facts, life: Life) -> tuple[Life, ...]:
+    """Connections to another bot, opened on purpose, that a life ended right after."""
+    return tuple(
+        one
+        for one in facts.variants
+        if facts.arms[one.id].alters == "bot"
+        and one.opened
+        and one.connection.started_at < life.end
+        and life.start < one.start
+        and -0.3 <= life.end - one.start <= DISPLACED_WITHIN
+    )
 
 
 def untried(facts: Facts) -> tuple[str, ...]:

@@ -236,6 +236,12 @@ NO_SUCH_PATH = Treatment(
 )
 
 
+def other_bot(id: str) -> Treatment:
+    """An upgrade on another bot, with the same token."""
+    return Treatment(id="other-bot", what="upgrade on another bot", bot=id, alters="bot",
+                     asks="is it this bot that is refused, or the user?")  # fmt: skip
+
+
 def origin(value: str, name: str) -> Treatment:
     """An upgrade with this ``Origin``."""
     return Treatment(id=f"origin-{name}", what=f"upgrade with Origin {value}", origin=value, alters="origin")

@@ -77,6 +77,7 @@ class Investigator:
         intrusive: bool,
         verify: bool,
         theirs: Treatment | None,
+        other_bot: str | None,
         health_method: str | None,
         proxy: bool,
         recorder: Recorder,
@@ -85,7 +86,7 @@ class Investigator:
     ) -> None:
         self._api, self._bot, self._profile, self._proxy = api, bot, profile, proxy
         self._budget, self._chat, self._intrusive = budget, chat, intrusive
-        self._verify, self._theirs = verify, theirs
+        self._verify, self._theirs, self._other_bot = verify, theirs, other_bot
         self._health_method, self._recorder = health_method, recorder
         self._on_progress, self._stop = on_progress, stop
         self._allowed = budget
@@ -232,6 +233,9 @@ class Investigator:
             recorder=self._recorder,
             on_probe=self._probes.append,
         )
+        if self._other_bot is None:
+            with contextlib.suppress(ChatkitError):
+                self._other_bot = next((id for id, _ in await self._api.bots() if id != self._bot), None)
 
     async def _enter(self) -> bool:
         """One good connection, alone; whether it opened."""
@@ -259,6 +263,11 @@ class Investigator:
             before = self._crew.alive
             if not before and turn == 0:
                 return  # it is gone by itself: the rounds find out why
+            if turn == 2 and self._other_bot is not None:
+                await self._beside(self._other_bot)
+                before = self._crew.alive
+                if not before:
+                    return
             arm = await self._crew.open(treatments.SILENT)
             if arm.failure is not None:
                 await self._limit(arm.failure.status)
@@ -267,6 +276,13 @@ class Investigator:
             if self._halted or any(one.alive for one in before) or not arm.alive:
                 return
             self._note("the second connection ended the first")
+
+    async def _beside(self, other: str) -> None:
+        """A connection to another bot beside the one that is left: does it take its place as well?"""
+        arm = await self._crew.open(treatments.other_bot(other), "probe", timeout=4.0)
+        await self._rest(BESIDE)
+        arm.leave()
+        await arm.over.wait()
 
     async def _talk(self) -> None:
         """A chat message or two, while two connections listen."""
@@ -306,6 +322,8 @@ class Investigator:
         """Openings that are unlike the client's, one after the other, each once."""
         self._stage = "variants of the upgrade"
         variants = list(treatments.variants(origin_of(self._api.base)))
+        if self._other_bot is not None:
+            variants.append(treatments.other_bot(self._other_bot))
         if self._crew.also is not None:
             variants.append(_also(treatments.ALONE))
         for treatment in variants:

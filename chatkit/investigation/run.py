@@ -39,6 +39,7 @@ async def investigate(
     chat: bool | None = None,
     intrusive: bool = False,
     also: str | None = None,
+    other_bot: str | None = None,
     health_method: str | None = None,
     verify: bool = False,
     evidence: str | Path | Trace | None = None,
@@ -62,6 +63,8 @@ async def investigate(
             them on loopback only.
         intrusive: whether payloads may grow until something breaks.
         also: base URL of a second way in, for example past a proxy.
+        other_bot: another bot's id: tells a refused bot from a refused user, and how far a session reaches that takes
+            another's place. Not needed where the profile names a call that lists the bots.
         health_method: ``HEAD`` where the monitor is known to ask with it.
         verify: whether the recommended change of the client is then tried beside a control; takes time of its own.
         evidence: a recording of the failing client: an arm does what that did, at its times.
@@ -93,6 +96,8 @@ async def investigate(
         raise InvalidInput("too short a budget", expected=f"{SHORTEST_BUDGET:g} seconds or more", got=budget)
     if not bot:
         raise InvalidInput("no bot is named", expected="a bot's id", where="bot")
+    if other_bot == bot:
+        raise InvalidInput("the other bot is the same", expected="the id of another bot", got=bot, where="other_bot")
     if (user is None) != (password is None):
         raise InvalidInput("a login needs both user and password", where="user, password")
     base = base_url(url)
@@ -121,6 +126,7 @@ async def investigate(
             intrusive=intrusive,
             verify=verify,
             theirs=theirs,
+            other_bot=other_bot,
             health_method=health_method or (found.client.health_method if profile is not None else None),
             proxy=proxy,
             recorder=mine,

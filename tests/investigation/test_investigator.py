@@ -46,6 +46,9 @@ RUNS = {
     "early-ping": Run(("early-ping-abort:window=1",), options={"chat": False, "profile": profile(stabilise=1.5)}),
     "rejected": Run(("auth-rejected",)),
     "replaced": Run(("replaced-by-new-session",)),
+    "replaced-by-bot": Run(("replaced-by-new-session:scope=bot",), options={"other_bot": "storyteller"}),
+    "replaced-by-user": Run(("replaced-by-new-session:scope=user",), options={"other_bot": "storyteller"}),
+    "bot-denied": Run(("bot-access-denied:bot=echo,when=before",), options={"other_bot": "storyteller"}),
     "server-error": Run(("server-error",), options={"chat": False}),
     "monitored-by-head": Run(budget=10.0, options={"chat": False, "health_method": "HEAD"}),
 }
@@ -159,6 +162,24 @@ def test_replaced(found) -> None:
     assert first(one) == ("fault", "replaced-by-new-session")
     assert one.result.why == "settled"
     assert one.result.diagnosis.causes[0].parameters["code"] == 4009
+
+
+@pytest.mark.parametrize("scope", ["bot", "user"])
+def test_how_far_a_session_reaches(found, scope) -> None:
+    """A connection to another bot beside the last one tells."""
+    one = found[f"replaced-by-{scope}"]
+    assert first(one) == ("fault", "replaced-by-new-session")
+    assert one.result.diagnosis.causes[0].parameters["scope"] == scope
+    words = {"bot": "left it alone", "user": "ended it as well"}[scope]
+    assert any(words in each.finding for each in one.result.diagnosis.causes[0].evidence)
+
+
+def test_another_bot_is_let_in(found) -> None:
+    """So it is the bot that is refused, and not the user."""
+    one = found["bot-denied"]
+    assert first(one) == ("fault", "bot-access-denied")
+    assert any("another bot is let in" in each.finding for each in one.result.diagnosis.causes[0].evidence)
+    assert {probe.summary for probe in one.result.probes if probe.id == "other-bot"} == {"upgrade on another bot opens"}
 
 
 def test_server_error(found) -> None:

@@ -38,6 +38,7 @@ NOBODY = "http://127.0.0.1:1"
         ({"budget": math.nan}, "no budget"),
         ({"budget": math.inf}, "no budget"),
         ({"bot": ""}, "no bot is named"),
+        ({"other_bot": "echo"}, "the other bot is the same"),
         ({"user": "ada"}, "both user and password"),
         ({"password": "a-password"}, "both user and password"),
         ({"url": "ftp://127.0.0.1"}, "URL"),
