@@ -39,3 +39,8 @@ class Case(Struct, kw_only=True):
     def value(self, observable: str) -> str | None:
         """What was observed, ``None`` where nothing was."""
         return next((one.value for one in self.observations if one.of == observable), None)
+
+
+def case_of(kind: str, title: str, observations: list[Observation], lives: list[Life], **values: object) -> Case:
+    """A case from its parts; ``values`` are what is known by name."""
+    return Case(kind=kind, title=title, lives=tuple(lives), observations=tuple(observations), facts=dict(values))

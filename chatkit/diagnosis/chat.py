@@ -6,12 +6,13 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from chatkit.diagnosis.case import Case
+from chatkit.diagnosis.case import Case, case_of
 from chatkit.diagnosis.facts import Facts, Life, body_of, failure_of, median
+from chatkit.diagnosis.messages import FIELDS, received, text_at
 from chatkit.diagnosis.mute import mutes
 from chatkit.diagnosis.observation import Observation
+from chatkit.diagnosis.replies import replies
 from chatkit.events import (
-    KIND_CODE,
     BadMessageReceived,
     DeliveryChanged,
     DuplicateSuppressed,
@@ -20,14 +21,10 @@ from chatkit.events import (
     HealthChecked,
     HttpAnswered,
 )
-from chatkit.profile import Fields, dig
+from chatkit.profile import dig
 
 COPY_WITHIN = 15.0
 """Seconds within which the same text counts as another copy of one answer, where no id tells."""
-REPLY_WITHIN = 10.0
-"""Seconds that a reply may take over the socket once HTTP has given it."""
-ENOUGH_TO_TELL = 16
-"""Answers from which on a lost share tells something about workers."""
 SLOW_ONCE, SLOW = 10.0, 5.0
 """Seconds: an answer that is called slow alone, and one among several like it."""
 STUCK_AFTER = 5.0
@@ -41,14 +38,8 @@ SEEN_TO_USE = 2
 """Looks with HEAD from which on the monitor is seen to use it."""
 GATEWAY = {502, 503, 504}
 NO_HEAD = {404, 405, 501}
-MOST_PARSED = 2_000
-"""Messages whose JSON is read."""
-
 MOST_READ = 2_000
 """Messages that are looked at one by one for what is no JSON."""
-_FRAME_RECEIVED = KIND_CODE[FrameReceived]
-
-FIELDS = Fields()
 
 
 def cases(facts: Facts, health_method: str | None = None) -> Iterator[Case]:
@@ -73,36 +64,14 @@ def cases(facts: Facts, health_method: str | None = None) -> Iterator[Case]:
             yield case
 
 
-def _made(kind: str, title: str, observations: list[Observation], lives: list[Life], **values: object) -> Case:
-    return Case(kind=kind, title=title, lives=tuple(lives), observations=tuple(observations), facts=dict(values))
-
-
-def _received(facts: Facts, kind: str) -> Iterator[tuple[Life, FrameReceived, dict[str, object]]]:
-    """Messages of a type that the server sent, with their JSON, in the order of time; of many the first."""
-    for place in facts.trace.find(b'\\"' + kind.encode() + b'\\"', MOST_PARSED):
-        life = facts.life_at(place)
-        if life is None or facts.trace.kind[place] != _FRAME_RECEIVED:
-            continue
-        event = facts.trace[place]
-        assert isinstance(event, FrameReceived)
-        body = body_of(event.text)
-        if isinstance(body, dict) and body.get("type") == kind:
-            yield life, event, body
-
-
-def _text(body: dict[str, object], path: str) -> str | None:
-    found = dig(body, path)
-    return str(found) if isinstance(found, str | int) else None
-
-
 def copies(facts: Facts) -> Case | None:
     """One answer, delivered more than once."""
     if not facts.visible("payloads"):
         return None
     seen: dict[tuple[str, str], list[tuple[Life, FrameReceived]]] = {}
-    for life, event, body in _received(facts, facts.trace.header.types.reply):
-        id = _text(body, FIELDS.message_id)
-        stamp, text = _text(body, FIELDS.timestamp), _text(body, FIELDS.content)
+    for life, event, body in received(facts, facts.trace.header.types.reply):
+        id = text_at(body, FIELDS.message_id)
+        stamp, text = text_at(body, FIELDS.timestamp), text_at(body, FIELDS.content)
         key = ("id", id) if id else ("text", f"{stamp}\n{text}") if stamp else None
         if key is not None:
             seen.setdefault(key, []).append((life, event))
@@ -126,14 +95,14 @@ def copies(facts: Facts) -> Case | None:
     found = [Observation(of="copies", value=value, finding=finding, events=events)]
     # Where several sockets are open, each gets the answer: copies are counted on one.
     most = max(Counter(life.id for life, _ in group).values()) if same else len(group)
-    return _made("copies", "answers come twice", found, lives, copies=most, via=words, who="server")
+    return case_of("copies", "answers come twice", found, lives, copies=most, via=words, who="server")
 
 
 def _both_transports(facts: Facts) -> Case | None:
     """The HTTP answer became the message although the WebSocket's copy came too: nothing suppressed one of them."""
     settled = [one for one in facts.events(DeliveryChanged) if one.state == "replied" and one.via == "http"]
     dropped = [one.at for one in facts.events(DuplicateSuppressed)]
-    frames = [(life, event) for life, event, _ in _received(facts, facts.trace.header.types.reply)]
+    frames = [(life, event) for life, event, _ in received(facts, facts.trace.header.types.reply)]
     twice = []
     for one in settled:
         copy = next(((life, event) for life, event in frames if abs(event.at - one.at) <= COPY_WITHIN), None)
@@ -145,114 +114,9 @@ def _both_transports(facts: Facts) -> Case | None:
     events = tuple(id for one, _, event in twice[:10] for id in (one.id, event.id))
     found = [Observation(of="copies", value="both-transports", finding=finding, events=events)]
     lives = list(dict.fromkeys(life for _, life, _ in twice))
-    return _made(
+    return case_of(
         "copies", "answers are shown twice", found, lives, copies=2, via="by HTTP and by WebSocket", who="client"
     )
-
-
-def replies(facts: Facts) -> Case | None:
-    """Answers that HTTP gave and the open socket never brought."""
-    if not (facts.visible("received") and facts.visible("http") and facts.visible("payloads")):
-        return None
-    given = [one for one in facts.answers if one.purpose == "chat" and one.status == 200]
-    came = [(life, event) for life, event, _ in _received(facts, facts.trace.header.types.reply)]
-    if facts.arms and (split := _reached(facts, given, came)) is not None:
-        return split
-    last = float(facts.trace.at[-1]) if len(facts.trace) else 0.0
-    taken: set[str] = set()
-    came_over: list[bool] = []
-    lost, lives = [], []
-    for one in given:
-        open_ = [
-            life for life in facts.open_at(one.at - one.seconds + 1e-6) if life.end >= min(one.at + REPLY_WITHIN, last)
-        ]
-        if not open_ or last - one.at < 1.0:
-            continue
-        copy = next(
-            (e for _, e in came if e.id not in taken and one.at - one.seconds - 1 <= e.at <= one.at + REPLY_WITHIN),
-            None,
-        )
-        came_over.append(copy is not None)
-        if copy is not None:
-            taken.add(copy.id)
-        else:
-            lost.append(one)
-            lives += open_
-    if not lost:
-        return None
-    asked = len(came_over)
-    share = len(lost) / asked
-    value = "all-lost" if share == 1 else "share-lost"
-    finding = f"{len(lost)} of {asked} answers that HTTP gave never came over the open socket"
-    found = [Observation(of="replies", value=value, finding=finding, events=tuple(one.id for one in lost[:20]))]
-    workers = _workers(came_over)
-    if workers is not None:
-        words = f"that is the share, or the rhythm, of {workers} workers without a shared bus"
-        found.append(Observation(of="workers", value="split", finding=words))
-    elif share < 1:
-        value = "no" if asked >= ENOUGH_TO_TELL else "unclear"
-        words = "too few answers to tell a worker's share" if value == "unclear" else "the share is that of no workers"
-        found.append(Observation(of="workers", value=value, finding=words))
-    unique = list(dict.fromkeys(lives))
-    return _made(
-        "replies",
-        "answers are lost",
-        found,
-        unique,
-        lost=len(lost),
-        asked=asked,
-        share_lost=round(share, 2),
-        workers=workers,
-    )
-
-
-def _reached(facts: Facts, given: list[HttpAnswered], came: list[tuple[Life, FrameReceived]]) -> Case | None:
-    """Answers that reached some sockets of the bot and not others: an investigation listens on several at once."""
-    last = float(facts.trace.at[-1])
-    reach: list[tuple[int, int]] = []
-    seen = []
-    for one in given:
-        asked = one.at - one.seconds
-        # One that was heard of later was there; of one that never was again, nobody knows.
-        open_ = [life for life in facts.open_at(asked) if asked - life.start > 0.3 and _heard_after(life, one.at)]
-        ids = {life.id for life in open_}
-        got = {life.id for life, e in came if life.id in ids and asked <= e.at <= min(one.at + 1.0, last)}
-        if len(ids) > 1 and got and last - one.at > 1.0:
-            reach.append((len(got), len(ids)))
-            seen += [one.id] if len(got) < len(ids) else []
-    if not seen:
-        return None
-    # Many sockets tell the share better than two.
-    most = max(ids for _, ids in reach)
-    counted = [(got, ids) for got, ids in reach if 2 * ids >= most]
-    reached = sum(got for got, _ in counted) / sum(ids for _, ids in counted)
-    workers = max(2, round(1 / reached))
-    finding = f"{len(seen)} of {len(reach)} answers reached some sockets of the bot and not others"
-    words = f"an answer reached {reached:.0%} of the sockets: {workers} workers without a shared bus"
-    found = [
-        Observation(of="replies", value="share-lost", finding=finding, events=tuple(seen[:20])),
-        Observation(of="workers", value="split", finding=words, events=tuple(seen[:20])),
-    ]
-    lives = [life for life in facts.lives if life.opened]
-    lost = {"lost": len(seen), "asked": len(reach), "share_lost": round(1 - reached, 2), "workers": workers}
-    return _made("replies", "answers reach some sockets only", found, lives, **lost)
-
-
-def _heard_after(life: Life, at: float) -> bool:
-    last = life.last_activity("inbound")
-    return last is not None and last > at + 0.2
-
-
-def _workers(came: list[bool]) -> int | None:
-    """The number k of workers: every k-th answer came, or many were lost at the share (k − 1)/k."""
-    n, got = len(came), sum(came)
-    for k in range(2, 9):
-        if n >= 2 * k + 1 and any(came == [(i - shift) % k == 0 for i in range(n)] for shift in range(k)):
-            return k
-    if n < ENOUGH_TO_TELL or not 0 < got < n:
-        return None
-    share = 1 - got / n
-    return next((k for k in range(2, 9) if abs(share - (k - 1) / k) <= 0.06), None)
 
 
 def errors(facts: Facts) -> Case | None:
@@ -272,7 +136,7 @@ def errors(facts: Facts) -> Case | None:
         found.append(Observation(of="health", value="good", finding=words, events=tuple(one.id for one in good[:5])))
     lives = list(dict.fromkeys(life for one in bad for life in facts.open_at(one.at)))
     found.append(Observation(of="others", value="together", finding="connections to the same backend lived meanwhile"))
-    return _made(
+    return case_of(
         "errors", "requests fail", found, lives, code=f"HTTP {bad[0].status}", status=bad[0].status, trigger="message"
     )
 
@@ -287,8 +151,15 @@ def mute(facts: Facts) -> Case | None:
     finding += f" ({len(silent)} times like that)" if len(silent) > 1 else ""
     events = tuple(id for one in silent[:5] for id in one.events)
     found = [Observation(of="mute", value="yes", finding=finding, events=events)]
+    paths = [one for one in silent if one.path is not None]
+    if paths:
+        bad = [one for one in paths if one.path == "unacknowledged"]
+        words = "nothing that was sent was acknowledged meanwhile" if bad else "TCP was acknowledged meanwhile"
+        samples = tuple(id for one in (bad or paths)[:5] for id in one.samples)
+        value = "unacknowledged" if 2 * len(bad) > len(paths) else "clean"
+        found.append(Observation(of="path", value=value, finding=words, events=samples))
     lives = [life for life in facts.lives if life.opened and any(one.covers(life.start, life.end) for one in silent)]
-    return _made("mute", "the server was mute", found, lives, mute_s=round(longest.seconds, 1))
+    return case_of("mute", "the server was mute", found, lives, mute_s=round(longest.seconds, 1))
 
 
 def latency(facts: Facts) -> Case | None:
@@ -311,7 +182,7 @@ def latency(facts: Facts) -> Case | None:
     finding = f"answers took {middle:.1f} s ({len(took)} of them)"
     found = [Observation(of="latency", value="long", finding=finding, events=tuple(one.id for one in chats[:10]))]
     lives = [life for life in facts.lives if life.opened]
-    return _made("latency", "answers are slow", found, lives, latency_s=round(middle, 1))
+    return case_of("latency", "answers are slow", found, lives, latency_s=round(middle, 1))
 
 
 def typing(facts: Facts) -> Case | None:
@@ -321,14 +192,14 @@ def typing(facts: Facts) -> Case | None:
     on: dict[tuple[str, str], FrameReceived] = {}
     types = facts.trace.header.types
     stuck: list[tuple[Life, FrameReceived]] = []
-    for life, event, body in _received(facts, types.typing):
-        key = (life.id, _text(body, FIELDS.user_id) or _text(body, FIELDS.username) or "")
+    for life, event, body in received(facts, types.typing):
+        key = (life.id, text_at(body, FIELDS.user_id) or text_at(body, FIELDS.username) or "")
         if dig(body, FIELDS.is_typing) is True:
             on.setdefault(key, event)
         else:
             on.pop(key, None)
     by_id = {life.id: life for life in facts.lives}
-    answered = [(life.id, event.at) for life, event, _ in _received(facts, types.reply)]
+    answered = [(life.id, event.at) for life, event, _ in received(facts, types.reply)]
     for (id, _), event in on.items():
         life = by_id[id]
         done = [at for other, at in answered if other == id and at >= event.at]
@@ -339,7 +210,7 @@ def typing(facts: Facts) -> Case | None:
         return None
     finding = f"{len(stuck)} typing indicators were switched on and never off"
     found = [Observation(of="typing", value="stuck", finding=finding, events=tuple(e.id for _, e in stuck[:20]))]
-    return _made("typing", "typing never ends", found, [life for life, _ in stuck], count=len(stuck))
+    return case_of("typing", "typing never ends", found, [life for life, _ in stuck], count=len(stuck))
 
 
 def order(facts: Facts) -> Case | None:
@@ -348,8 +219,8 @@ def order(facts: Facts) -> Case | None:
     lives: list[Life] = []
     if not gaps and facts.visible("payloads"):
         next_: dict[tuple[str, str], int] = {}
-        for life, event, body in _received(facts, facts.trace.header.types.chunk):
-            id, seq = _text(body, FIELDS.message_id) or "", dig(body, FIELDS.seq)
+        for life, event, body in received(facts, facts.trace.header.types.chunk):
+            id, seq = text_at(body, FIELDS.message_id) or "", dig(body, FIELDS.seq)
             if not isinstance(seq, int):
                 continue
             expected = next_.get((life.id, id), 0 if seq == 0 else 1 if seq == 1 else seq)
@@ -363,7 +234,7 @@ def order(facts: Facts) -> Case | None:
     finding = f"chunk {expected} was expected and {got} came" + (f", {len(gaps)} times" if len(gaps) > 1 else "")
     found = [Observation(of="order", value="broken", finding=finding, events=tuple(id for id, _, _ in gaps[:20]))]
     lives = lives or [life for life in facts.lives if life.opened]
-    return _made("order", "a streamed answer is broken", found, list(dict.fromkeys(lives)), expected=expected)
+    return case_of("order", "a streamed answer is broken", found, list(dict.fromkeys(lives)), expected=expected)
 
 
 def contract(facts: Facts) -> Case | None:
@@ -377,7 +248,7 @@ def contract(facts: Facts) -> Case | None:
     found = [Observation(of="contract", value="broken", finding=finding, events=tuple(id for id, _, _ in bad[:20]))]
     ids = {connection for _, _, connection in bad}
     lives = [life for life in facts.lives if life.id in ids]
-    return _made("contract", "messages do not fit", found, lives, count=len(bad), unexpected=bad[0][1])
+    return case_of("contract", "messages do not fit", found, lives, count=len(bad), unexpected=bad[0][1])
 
 
 def _unreadable(facts: Facts) -> Iterator[tuple[str, str, str | None]]:
@@ -422,7 +293,9 @@ def storm(facts: Facts) -> Case | None:
     events = tuple(failure.id for life in best[:20] if (failure := failure_of(life)) is not None)
     events = events or tuple(life.trace[int(life.places[0])].id for life in best[:20])
     found = [Observation(of="attempts", value="storm", finding=finding, events=events)]
-    return _made("attempts", "reconnects without pause", found, best, attempts=len(best), attempts_per_s=round(rate, 1))
+    return case_of(
+        "attempts", "reconnects without pause", found, best, attempts=len(best), attempts_per_s=round(rate, 1)
+    )
 
 
 def monitor(facts: Facts, heads_needed: int) -> Case | None:
@@ -438,7 +311,7 @@ def monitor(facts: Facts, heads_needed: int) -> Case | None:
         found = [Observation(of="monitor", value="head-only-fails", finding=finding, events=_ids(bad_heads, good_gets))]
         get_status = good_gets[0].status if good_gets else None
         values = {"head_status": bad_heads[0].status, "get_status": get_status}
-        return _made("monitor", "the monitor asks with HEAD", found, [], **values)
+        return case_of("monitor", "the monitor asks with HEAD", found, [], **values)
     return _lies(facts, gets or [one for one in heads if one.status not in NO_HEAD])
 
 
@@ -463,7 +336,7 @@ def _lies(facts: Facts, looks: list[HealthChecked]) -> Case | None:
         Observation(of="monitor", value="bad", finding=finding, events=_ids(bad)),
         Observation(of="chat", value="works", finding="the chat worked meanwhile", events=_answered(good)),
     ]
-    return _made("monitor", "health and chat disagree", found, alive, health_status=bad[0].status, chat="works")
+    return case_of("monitor", "health and chat disagree", found, alive, health_status=bad[0].status, chat="works")
 
 
 def _answered(good: list[HttpAnswered]) -> tuple[str, ...]:

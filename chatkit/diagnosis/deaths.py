@@ -25,6 +25,8 @@ from chatkit.events import (
 
 EARLY, INSTANT, HOURS = 15.0, 1.0, 3600.0
 """Seconds: ages that are told apart in words."""
+QUIET_MARGIN = 1.3
+"""How many times as long a survived quiet has to be for a shorter one to be none of a fatal length."""
 EARLY_PING = 4.5
 """Seconds after the opening from which on a ping is not early: the usual cure waits five."""
 ANSWERED = 0.3
@@ -388,3 +390,41 @@ def headers(life: Life) -> list[tuple[str, str]]:
     """Of the answer to the upgrade."""
     answer = answer_of(life)
     return list(answer.headers) if answer is not None else []
+
+
+# Quiet before a silence
+
+
+def unheard(life: Life) -> float:
+    """When the first thing was said on a connection that nobody answered."""
+    last = life.last_activity("inbound")
+    ours = life.trace.at[life.activity("outbound")]
+    after = ours[ours > (last if last is not None else life.start)]
+    return float(after[0]) if len(after) else life.end
+
+
+def of_quiet(facts: Facts, lives: tuple[Life, ...]) -> Iterator[Observation]:
+    """Whether connections that fell silent had been quiet for longer than others could be: a NAT forgets only those."""
+    fatal = []
+    for life in lives:
+        silent = unheard(life)
+        before = [at for at in life.trace.at[life.activity("any")].tolist() if at < silent - 1e-6]
+        fatal.append(silent - max(before, default=life.start))
+    survived = [(_longest_quiet(life), life) for life in facts.lives if life.opened]
+    longest, witness = max(survived, key=lambda pair: pair[0], default=(0.0, None))
+    if not fatal or witness is None or longest == 0.0:
+        return
+    least = min(fatal)
+    value = "short" if longest > QUIET_MARGIN * least + 0.5 else "longest"
+    words = f"it fell silent after a quiet of {least:.1f} s, and a quiet of {longest:.1f} s was survived"
+    yield Observation(of="quiet", value=value, finding=words, events=witness.ids(witness.places[:1]))
+
+
+def _longest_quiet(life: Life) -> float:
+    """Seconds of the longest quiet after which something came all the same."""
+    last = life.last_activity("inbound")
+    if last is None:
+        return 0.0
+    at = life.trace.at[life.activity("any")]
+    spans = np.diff(at[at <= last])
+    return float(spans.max()) if len(spans) else 0.0

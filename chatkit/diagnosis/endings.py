@@ -71,14 +71,18 @@ def _of_arms(facts: Facts, lives: list[Life]) -> Iterator[Case]:
         gave_up = by == "client" and value in (*_OUR_GOODBYE, "given-up")
         case.trials = None if gave_up else trials(facts, case.lives)
         if value == "given-up":
-            case.observations = (*(o for o in case.observations if o.of != "next"), *_meanwhile(facts, case.lives))
+            case.observations = (
+                *(o for o in case.observations if o.of != "next"),
+                *_meanwhile(facts, case.lives),
+                *deaths.of_quiet(facts, case.lives),
+            )
         case.excluded = _NOT_OURS | ({NONE} if gave_up else set())
         yield case
 
 
 def _meanwhile(facts: Facts, lives: tuple[Life, ...]) -> Iterator[Observation]:
     """How attempts went after these had fallen silent, whenever we gave them up."""
-    silent = min(map(_unheard, lives))
+    silent = min(map(deaths.unheard, lives))
     later = [life for life in facts.lives if life.connection.started_at > silent]
     if not later:
         return
@@ -87,14 +91,6 @@ def _meanwhile(facts: Facts, lives: tuple[Life, ...]) -> Iterator[Observation]:
     words = "new connections opened meanwhile" if opened else "new connections failed as well"
     events = tuple(life.ids(life.places[:1])[0] for life in (opened or later)[:5])
     yield Observation(of="next", value=value, finding=words, events=events)
-
-
-def _unheard(life: Life) -> float:
-    """When the first thing was said on it that nobody answered."""
-    last = life.last_activity("inbound")
-    ours = life.trace.at[life.activity("outbound")]
-    after = ours[ours > (last if last is not None else life.start)]
-    return float(after[0]) if len(after) else life.end
 
 
 def _never_greeted(life: Life) -> bool:

@@ -18,6 +18,7 @@ from chatkit.diagnosis import attempts, chat, endings, vanished
 from chatkit.diagnosis.case import Case
 from chatkit.diagnosis.facts import Facts, Life
 from chatkit.diagnosis.observation import Observation
+from chatkit.diagnosis.replies import unheard
 from chatkit.diagnosis.report import evidence_of, headline, lives_line, next_steps, ranked_cause, remarks, unknowns
 from chatkit.diagnosis.result import Diagnosis, Evidence, RankedCause, Remark, RuledOut
 from chatkit.diagnosis.taxonomy import NONE, UNKNOWN, Cause, causes, observables
@@ -120,7 +121,7 @@ def stand(trace: Trace, *, baseline: Trace | None = None, health_method: str | N
             doubts.append((case, hypotheses))
     # Of an investigation, one connection that shows it is as good as many that were opened for the purpose.
     named = _merged([ranked_cause(facts, case, _top(case, hs)) for case, hs in faults], by_number=not facts.arms)
-    left_out = untried(facts) if facts.arms and not named else ()
+    left_out = (*untried(facts), *unheard(facts)) if facts.arms and not named else ()
     verdict = "fault" if named else "inconclusive" if doubts or left_out or not _anything(facts) else "no-fault"
     diagnosis = Diagnosis(
         verdict=verdict,  # type: ignore[arg-type]

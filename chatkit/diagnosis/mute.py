@@ -5,12 +5,24 @@ from __future__ import annotations
 from msgspec import Struct
 
 from chatkit.diagnosis.facts import Facts, Life
-from chatkit.events import FrameReceived, HealthChecked, HttpAnswered, HttpFailed, PingReceived, PingSent, PongReceived
+from chatkit.events import (
+    FrameReceived,
+    HealthChecked,
+    HttpAnswered,
+    HttpFailed,
+    PingReceived,
+    PingSent,
+    PongReceived,
+    TcpInfoSampled,
+)
 
 LONG = 3.0
 """Seconds from which on an answer is late enough to be a sign."""
-LONG_BESIDE = 2.7
+LONG_BESIDE = 1.6
 """The same in an investigation, which asks health and sockets every second and knows its own loop's lag."""
+UNHEARD, AGAIN = 0.8, 2
+"""Seconds without an acknowledgement, and segments sent again meanwhile, from which on it was the path that was dead:
+the kernel of a server that stands still acknowledges what comes (RFC 9293, section 3.8.4)."""
 OWN_SHARE = 0.2
 """Share of such a time for which our own loop was away from which on it is ours and nobody else's."""
 EDGE = 0.5
@@ -29,6 +41,10 @@ class Mute(Struct, frozen=True, kw_only=True):
     """Answers that came late, and pings that waited."""
     signs: tuple[str, ...]
     """Which of health, API, sockets and upgrades were seen to wait."""
+    path: str | None = None
+    """``clean`` where TCP was acknowledged all the time, ``unacknowledged`` where it was not; ``None`` if not seen."""
+    samples: tuple[str, ...] = ()
+    """The looks at the kernel's figures that show it."""
 
     @property
     def seconds(self) -> float:
@@ -50,13 +66,23 @@ def mutes(facts: Facts) -> tuple[Mute, ...]:
         begin, end = max(one.at - one.seconds for one in group), min(one.at for one in group)
         if end - begin < long or _ours(facts, begin, end) or _heard(facts, begin, end) or not any(map(_came, group)):
             continue  # where nothing came in the end, it is not said that the server was there all the time
-        waited = _waited(facts, begin, end)
+        waited = _waited(facts, begin, end, long)
         signs = {"health" if isinstance(one, HealthChecked) else "API" for one in group}
         signs |= {"sockets"} if waited else set()
         signs |= {"upgrades"} if _opening(facts, begin, end, long) else set()
         if len(signs) >= 2:
             events = (*(one.id for one in group), *waited)
-            found.append(Mute(begin=begin, end=end, events=events[:20], signs=tuple(sorted(signs))))
+            path, samples = _path(facts, begin, end)
+            found.append(
+                Mute(
+                    begin=begin,
+                    end=end,
+                    events=events[:20],
+                    signs=tuple(sorted(signs)),
+                    path=path,
+                    samples=samples,
+                )
+            )
     return tuple(found)
 
 
@@ -66,6 +92,26 @@ def _ours(facts: Facts, begin: float, end: float) -> bool:
         return False
     away = [min(one.at, end) - max(one.at - one.lag, begin) for one in facts.lags]
     return sum(each for each in away if each > 0) >= OWN_SHARE * (end - begin)
+
+
+def _path(facts: Facts, begin: float, end: float) -> tuple[str | None, tuple[str, ...]]:
+    """Whether TCP was acknowledged meanwhile, by the kernel's figures on the connections that were open."""
+    dead, seen = [], []
+    for life in facts.open_at(begin):
+        samples = life.all(TcpInfoSampled)
+        before = [one.retransmits for one in samples if one.at < begin]
+        during = [one for one in samples if begin <= one.at <= end + EDGE]
+        if not before or not during:
+            continue
+        seen += [one.id for one in during[-1:]]
+        dead += [
+            one.id
+            for one in during
+            if one.unacked and one.last_ack_received >= UNHEARD and one.retransmits - before[-1] >= AGAIN
+        ]
+    if dead:
+        return "unacknowledged", tuple(dead[:10])
+    return ("clean" if seen else None), tuple(seen[:10])
 
 
 def _came(one: Look) -> bool:
@@ -95,9 +141,9 @@ def _said(life: Life, since: float, until: float) -> bool:
     return bool(((at > since) & (at < until)).any())
 
 
-def _waited(facts: Facts, begin: float, end: float) -> tuple[str, ...]:
+def _waited(facts: Facts, begin: float, end: float, long: float) -> tuple[str, ...]:
     """Our pings of that time: none was answered before its end, or something would have come."""
-    asked = [_pings(life, begin, end) for life in facts.lives]
+    asked = [_pings(life, begin, end - long / 2) for life in facts.lives]
     return tuple(id for ids in asked for id in ids)
 
 
@@ -107,6 +153,6 @@ def _opening(facts: Facts, begin: float, end: float, long: float) -> bool:
     return any(opened - tried >= long and tried < end and opened > begin for tried, opened in times)
 
 
-def _pings(life: Life, begin: float, end: float) -> tuple[str, ...]:
+def _pings(life: Life, since: float, until: float) -> tuple[str, ...]:
     places = [*life.app_pings.tolist(), *life.of(PingSent).tolist()]
-    return life.ids([i for i in places if begin - 1e-3 <= life.trace.at[i] < end - LONG / 2])
+    return life.ids([i for i in places if since - 1e-3 <= life.trace.at[i] < until])

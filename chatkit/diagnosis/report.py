@@ -71,7 +71,7 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
     "server-crash": ("gap_s", "trigger"),
     "worker-timeout": ("timeout_s",),
     "network-reset": ("hazard_per_s",),
-    "peer-unreachable": ("since",),
+    "peer-unreachable": ("since", "mute_s"),
     "client-going-away": ("code", "reason"),
     "client-suspended": ("slept_s",),
     "client-error": ("exception",),
@@ -201,6 +201,10 @@ def _values(facts: Facts, case: Case, cause: Cause) -> dict[str, Any]:
         values["slept_s"] = round(max((_quiet(life) for life in lives), default=0.0), 1)
     if cause.id == "replaced-by-new-session":
         values["scope"] = case.value("reach") or "user"
+    if cause.id == "peer-unreachable":
+        healed = case.kind == "mute"
+        values["how_long"] = f"for {values['mute_s']:.1f} s" if healed else "any more"
+        values["and_then"] = "then all of it came at once" if healed else "and new connections failed too"
     if cause.id == "client-error":
         values["exception"] = values.get("error") or values.get("reason") or "no exception is recorded"
     if cause.id == "protocol-error":

@@ -60,6 +60,7 @@ def _mute(facts: Facts, lives: list[Life]) -> Iterator[Case]:
             Observation(of="by", value="nobody", finding="nobody said a word"),
             *path,
             *pongs,
+            *deaths.of_quiet(facts, (life,)),
         ]
         if later:
             value = "opens" if later[0].opened else "fails"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from msgspec import Struct, to_builtins
+from msgspec.structs import replace
 
 from chatkit.diagnosis.courses import Act, Course
 from chatkit.diagnosis.facts import ACTIVITY
@@ -234,6 +235,12 @@ GARBAGE_TOKEN = Treatment(id="token-garbage", what="upgrade with a token that is
 NO_SUCH_PATH = Treatment(
     id="path-unknown", what="upgrade on a path that cannot exist", path="/api/ws/chatkit-no-such-path", alters="path"
 )
+
+
+def second_way(treatment: Treatment) -> Treatment:
+    """The same by the second way in."""
+    return replace(treatment, id=f"{treatment.id}-also", what=f"{treatment.what}, the second way in", also=True,
+                   alters="way")  # fmt: skip
 
 
 def other_bot(id: str) -> Treatment:

@@ -11,8 +11,6 @@ import contextlib
 import time
 from collections.abc import Callable
 
-from msgspec.structs import replace
-
 from chatkit.client.http import HttpApi
 from chatkit.client.lag import LoopWatch
 from chatkit.client.tasks import Tasks
@@ -325,7 +323,7 @@ class Investigator:
         if self._other_bot is not None:
             variants.append(treatments.other_bot(self._other_bot))
         if self._crew.also is not None:
-            variants.append(_also(treatments.ALONE))
+            variants.append(treatments.second_way(treatments.ALONE))
         for treatment in variants:
             if self._halted:
                 return
@@ -348,7 +346,7 @@ class Investigator:
         if self._theirs is not None:
             arms.insert(1, self._theirs)
         if self._crew.also is not None:
-            arms += [_also(treatments.control(client.stabilise, client.ping_interval))]
+            arms += [treatments.second_way(treatments.control(client.stabilise, client.ping_interval))]
         for treatment in arms:
             if self._halted or await self._over():
                 return
@@ -496,9 +494,3 @@ class Investigator:
                 done=done,
             )
         )
-
-
-def _also(treatment: Treatment) -> Treatment:
-    """The same the second way in."""
-    return replace(treatment, id=f"{treatment.id}-also", what=f"{treatment.what}, the second way in", also=True,
-                   alters="way")  # fmt: skip

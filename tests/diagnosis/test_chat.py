@@ -86,46 +86,6 @@ def test_both_transports() -> None:
     assert chat.copies(facts(tale)) is None
 
 
-@pytest.mark.parametrize(("came", "value"), [([], "all-lost"), ([0, 2], "share-lost"), ([0, 1, 2, 3], None)])
-def test_replies(came, value) -> None:
-    """All lost, a share, none."""
-    tale = living()
-    for n in range(4):
-        tale.api(10 + 20 * n, purpose="chat", took=1.0)
-        if n in came:
-            tale.hears(11.2 + 20 * n, "1", f"m{n}")
-    case = chat.replies(facts(tale))
-    assert (of(case)["replies"] if case is not None else None) == value
-
-
-def test_replies_while_no_socket_was_open() -> None:
-    """Could not come."""
-    tale = Tale()
-    tale.api(10, purpose="chat", took=1.0)
-    tale.api(60, purpose="other")
-    assert chat.replies(facts(tale)) is None
-
-
-@pytest.mark.parametrize(
-    ("pattern", "value"),
-    [
-        ("10" * 5, "split"),
-        ("100" * 4, "split"),
-        ("1101001", "unclear"),
-        ("1" * 15 + "0", "no"),
-        ("11000110" * 3, "split"),
-    ],
-)
-def test_the_share_of_workers(pattern, value) -> None:
-    """Every k-th answer, or enough of them at the share of k workers."""
-    tale = living(20 + 20 * len(pattern))
-    for n, came in enumerate(pattern):
-        tale.api(10 + 20 * n, purpose="chat", took=1.0)
-        if came == "1":
-            tale.hears(11.2 + 20 * n, "1", f"m{n}")
-    assert of(chat.replies(facts(tale)))["workers"] == value
-
-
 @pytest.mark.parametrize(("status", "value"), [(500, "server"), (502, "gateway"), (404, None), (200, None)])
 def test_requests_that_fail(status, value) -> None:
     """5xx while a connection is open; not while none is."""

@@ -7,6 +7,7 @@ import pytest
 from chatkit.diagnosis import deaths as rules
 from chatkit.diagnosis.facts import Facts
 from chatkit.events import (
+    CloseSent,
     EndReported,
     FrameReceived,
     FrameSent,
@@ -280,3 +281,20 @@ def test_a_hole_in_what_we_did() -> None:
     tale = quiet_life(100)
     tale.ends(101, "1")
     assert "sleep" not in of(death(tale, CAPTURE))
+
+
+@pytest.mark.parametrize(("other", "value"), [(20.0, "short"), (5.5, "longest"), (None, "longest")])
+def test_the_quiet_before_a_silence(other, value) -> None:
+    """Another connection survived a longer one, or none did; a NAT would have forgotten that one first."""
+    tale = Tale()
+    tale.opens(1, "1")
+    tale.sent(2, "1", "ping")
+    tale.received(2.1, "1", "pong")
+    tale.sent(10, "1", "ping")
+    tale.put(30, CloseSent, "1", code=1011, reason="keepalive ping timeout")
+    if other is not None:
+        tale.opens(1, "2")
+        tale.received(1.5 + other, "2", "notification")
+    facts = Facts(tale.trace())
+    found = list(rules.of_quiet(facts, facts.lives[:1]))
+    assert [one.value for one in found] == [value]

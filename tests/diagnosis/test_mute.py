@@ -6,6 +6,7 @@ import pytest
 
 from chatkit.diagnosis.facts import Facts
 from chatkit.diagnosis.mute import mutes
+from chatkit.events import ArmStarted, TcpInfoSampled
 from tests.diagnosis.stories.telling import Tale
 
 
@@ -79,3 +80,43 @@ def test_how_long_and_which_events() -> None:
     assert len(one.events) == 2
     assert one.covers(39, 41)
     assert not one.covers(53, 60)
+
+
+def beside(seconds: float, **tcp: float) -> Tale:
+    """An investigation in which health took that long from 40 s on, and what the kernel said meanwhile."""
+    tale = Tale()
+    tale.put(0.5, ArmStarted, "1", arm="pings", role="arm", what="pings", alters="", settings={})
+    tale.opens(1, "1")
+    quiet = {"rtt": 0.01, "rtt_variance": 0.0, "retransmits": 0, "unacked": 0, "last_data_received": 1.0}
+    tale.put(39, TcpInfoSampled, "1", **quiet | {"last_ack_received": 0.2})
+    tale.sent(40.2, "1", "ping")
+    tale.put(40 + 0.9 * seconds, TcpInfoSampled, "1", **quiet | {"last_ack_received": 0.2} | tcp)
+    tale.health(40 + seconds, took=seconds)
+    return tale
+
+
+@pytest.mark.parametrize(("seconds", "count"), [(1.2, 0), (2.0, 1), (3.0, 1)])
+def test_an_investigation_sees_shorter_ones(seconds, count) -> None:
+    """It asks every second, so that two seconds stand out."""
+    assert len(found(beside(seconds))) == count
+
+
+@pytest.mark.parametrize(
+    ("tcp", "path"),
+    [
+        ({}, "clean"),
+        ({"unacked": 1, "retransmits": 3, "last_ack_received": 2.5}, "unacknowledged"),
+        ({"unacked": 1, "retransmits": 1, "last_ack_received": 2.5}, "clean"),
+    ],
+)
+def test_a_dead_path_is_no_mute_server(tcp, path) -> None:
+    """Its kernel would have acknowledged; one segment sent again is no sign."""
+    (one,) = mutes(Facts(beside(4.0, **tcp).trace()))
+    assert one.path == path
+    assert one.samples
+
+
+def test_no_look_at_the_kernel() -> None:
+    """Then nothing is said of the path."""
+    (one,) = mutes(Facts(waiting().trace()))
+    assert (one.path, one.samples) == (None, ())

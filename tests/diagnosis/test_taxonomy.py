@@ -30,6 +30,8 @@ IN_WORDS = {
     *("host", "status", "location", "offered", "retry", "established", "who_gave_up", "limit", "whose", "at"),
     *(
         "count_words",
+        "how_long",
+        "and_then",
         "gap_words",
         "window_words",
         "limit_words",

@@ -46,7 +46,7 @@ NOBODY = "http://127.0.0.1:1"
         ({"also": "nonsense"}, "URL"),
         ({"evidence": Trace.of([])}, "shows nothing that a client sent"),
     ],
-    ids=["budget", "nan", "inf", "bot", "no-password", "no-user", "scheme", "url", "also", "evidence"],
+    ids=["budget", "nan", "inf", "bot", "other-bot", "no-password", "no-user", "scheme", "url", "also", "evidence"],
 )
 async def test_what_cannot_work(changes: dict[str, Any], words: str) -> None:
     """Is refused before anything is tried."""
