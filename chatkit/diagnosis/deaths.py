@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 
@@ -396,25 +397,36 @@ def headers(life: Life) -> list[tuple[str, str]]:
 
 
 def unheard(life: Life) -> float:
-    """When the first thing was said on a connection that nobody answered."""
+    """When the first ping was sent on a connection that nobody answered; without pings, the first thing at all."""
     last = life.last_activity("inbound")
-    ours = life.trace.at[life.activity("outbound")]
+    asked = [*life.app_pings.tolist(), *life.of(PingSent, until=life.end).tolist()]
+    ours = np.sort(life.trace.at[asked or life.activity("outbound")])
     after = ours[ours > (last if last is not None else life.start)]
     return float(after[0]) if len(after) else life.end
 
 
-def of_quiet(facts: Facts, lives: tuple[Life, ...]) -> Iterator[Observation]:
-    """Whether connections that fell silent had been quiet for longer than others could be: a NAT forgets only those."""
-    fatal = []
+def fatal_quiet(lives: tuple[Life, ...]) -> float:
+    """Seconds of the shortest quiet after which connections had fallen silent."""
+    found = []
     for life in lives:
         silent = unheard(life)
         before = [at for at in life.trace.at[life.activity("any")].tolist() if at < silent - 1e-6]
-        fatal.append(silent - max(before, default=life.start))
+        found.append(silent - max(before, default=life.start))
+    return min(found, default=math.inf)
+
+
+def survived_quiet(facts: Facts) -> tuple[float, Life | None]:
+    """Seconds of the longest quiet after which something came all the same, and the connection that shows it."""
     survived = [(_longest_quiet(life), life) for life in facts.lives if life.opened]
-    longest, witness = max(survived, key=lambda pair: pair[0], default=(0.0, None))
-    if not fatal or witness is None or longest == 0.0:
+    return max(survived, key=lambda pair: pair[0], default=(0.0, None))
+
+
+def of_quiet(facts: Facts, lives: tuple[Life, ...]) -> Iterator[Observation]:
+    """Whether connections that fell silent had been quiet for longer than others could be: a NAT forgets only those."""
+    longest, witness = survived_quiet(facts)
+    if not lives or witness is None or longest == 0.0:
         return
-    least = min(fatal)
+    least = fatal_quiet(lives)
     value = "short" if longest > QUIET_MARGIN * least + 0.5 else "longest"
     words = f"it fell silent after a quiet of {least:.1f} s, and a quiet of {longest:.1f} s was survived"
     yield Observation(of="quiet", value=value, finding=words, events=witness.ids(witness.places[:1]))

@@ -64,7 +64,13 @@ def mutes(facts: Facts) -> tuple[Mute, ...]:
     found: list[Mute] = []
     for group in _together(late):
         begin, end = max(one.at - one.seconds for one in group), min(one.at for one in group)
-        if end - begin < long or _ours(facts, begin, end) or _heard(facts, begin, end) or not any(map(_came, group)):
+        path, samples = _path(facts, begin, end)
+        heard = _heard(facts, begin, end)
+        if heard is not None and path != "unacknowledged":
+            continue
+        # Of a path that heals each connection hears when TCP tries again, twice as late as the last time.
+        end = heard or end
+        if end - begin < long or _ours(facts, begin, end) or not any(map(_came, group)):
             continue  # where nothing came in the end, it is not said that the server was there all the time
         waited = _waited(facts, begin, end, long)
         signs = {"health" if isinstance(one, HealthChecked) else "API" for one in group}
@@ -72,7 +78,6 @@ def mutes(facts: Facts) -> tuple[Mute, ...]:
         signs |= {"upgrades"} if _opening(facts, begin, end, long) else set()
         if len(signs) >= 2:
             events = (*(one.id for one in group), *waited)
-            path, samples = _path(facts, begin, end)
             found.append(
                 Mute(
                     begin=begin,
@@ -129,16 +134,18 @@ def _together(late: list[Look]) -> list[list[Look]]:
     return groups
 
 
-def _heard(facts: Facts, begin: float, end: float) -> bool:
-    """Whether anything came from the server meanwhile."""
+def _heard(facts: Facts, begin: float, end: float) -> float | None:
+    """When the first thing came from the server meanwhile."""
     looks: list[HealthChecked | HttpAnswered] = [*facts.health, *facts.answers]
-    quick = any(_came(one) and begin + EDGE < one.at - one.seconds and one.at < end - EDGE for one in looks)
-    return quick or any(_said(life, begin + EDGE, end - EDGE) for life in facts.lives)
+    times = [one.at for one in looks if _came(one) and begin + EDGE < one.at - one.seconds and one.at < end - EDGE]
+    times += [at for life in facts.lives if (at := _said(life, begin + EDGE, end - EDGE)) is not None]
+    return min(times, default=None)
 
 
-def _said(life: Life, since: float, until: float) -> bool:
+def _said(life: Life, since: float, until: float) -> float | None:
     at = life.trace.at[life.of(FrameReceived, PongReceived, PingReceived)]
-    return bool(((at > since) & (at < until)).any())
+    between = at[(at > since) & (at < until)]
+    return float(between[0]) if len(between) else None
 
 
 def _waited(facts: Facts, begin: float, end: float, long: float) -> tuple[str, ...]:

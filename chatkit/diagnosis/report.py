@@ -55,7 +55,7 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
     "compression-broken": ("direction",),
     "replaced-by-new-session": ("scope", "code"),
     "idle-timeout": ("timeout_s", "counts", "counts_perhaps", "timeout_min_s", "timeout_max_s"),
-    "nat-timeout": ("timeout_s",),
+    "nat-timeout": ("timeout_s", "timeout_min_s", "timeout_max_s"),
     "max-lifetime": ("age_s",),
     "token-expired": ("exp", "age_s", "code"),
     "keepalive-timeout": ("timeout_s", "by"),
@@ -168,7 +168,7 @@ def _values(facts: Facts, case: Case, cause: Cause) -> dict[str, Any]:
     if cause.id in ("keepalive-timeout",):
         values |= _keepalive(case)
     if cause.id == "nat-timeout":
-        values["timeout_s"] = values.get("timeout_s")
+        values |= _forgotten(facts, lives)
     if cause.id == "client-message-limit":
         values |= _sizes(case, "inbound")
         values["limit"] = f"{values['limit_bytes']:,} bytes" if values.get("limit_bytes") else "its limit"
@@ -227,6 +227,20 @@ def _values(facts: Facts, case: Case, cause: Cause) -> dict[str, Any]:
     if cause.id == "worker-timeout":
         values.pop("timeout_s", None)  # it is the worker's, and no quiet of ours
     return values
+
+
+def _forgotten(facts: Facts, lives: tuple[Life, ...]) -> dict[str, Any]:
+    """How long a quiet was survived, how short a one was fatal, and the middle of both."""
+    if not facts.arms:
+        return {}
+    low, high = deaths.survived_quiet(facts)[0], deaths.fatal_quiet(lives)
+    if not 0 < low < high < math.inf:
+        return {}
+    return {
+        "timeout_s": round((low + high) / 2, 2),
+        "timeout_min_s": round(low, 2),
+        "timeout_max_s": round(high, 2),
+    }
 
 
 def _window(case: Case, values: dict[str, Any]) -> dict[str, Any]:

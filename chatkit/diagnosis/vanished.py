@@ -66,8 +66,17 @@ def _mute(facts: Facts, lives: list[Life]) -> Iterator[Case]:
             value = "opens" if later[0].opened else "fails"
             words = "a new connection opened" if later[0].opened else "a new connection failed too"
             found.append(Observation(of="next", value=value, finding=words))
+        tried = bool(later) or not facts.arms
         facts_ = {"timeout_s": round(quiet, 1), "since": round(last or life.start, 1)}
-        yield Case(kind="life", title="silent to the end", lives=(life,), observations=tuple(found), facts=facts_)
+        yield Case(
+            kind="life",
+            title="silent to the end",
+            lives=(life,),
+            observations=tuple(found),
+            facts=facts_,
+            carries=tried,
+            why_not="" if tried else "whether a new connection opens was not tried",
+        )
 
 
 def _left_behind(facts: Facts, lives: list[Life]) -> Iterator[Case]:

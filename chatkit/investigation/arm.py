@@ -103,6 +103,12 @@ class Arm:
             return 0.0
         return (self.ended_at or time.monotonic()) - self._opened_at
 
+    @property
+    def waiting(self) -> float:
+        """Seconds for which its oldest unanswered ping has waited."""
+        since = min(self._waiting.values(), default=None)
+        return 0.0 if since is None or not self.alive else time.monotonic() - since
+
     def line(self) -> ArmLine:
         """How it stands."""
         return ArmLine(

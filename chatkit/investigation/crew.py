@@ -111,6 +111,13 @@ class Crew:
         await arm.opened.wait()
         return arm
 
+    async def dismiss(self, *arms: Arm) -> None:
+        """Has arms say goodbye, and waits until they are over."""
+        for arm in arms:
+            arm.leave()
+        for arm in arms:
+            await arm.over.wait()
+
     async def _run(self, arm: Arm) -> None:
         try:
             await arm.run()

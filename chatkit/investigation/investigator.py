@@ -24,6 +24,7 @@ from chatkit.experiments.progress import ProbeLine, Progress, bars
 from chatkit.experiments.proof import Proof
 from chatkit.experiments.result import Investigation, Probe
 from chatkit.experiments.treatments import Treatment
+from chatkit.investigation.bracket import bracket
 from chatkit.investigation.crew import GOODBYE, MESSAGE_GAP, Crew, origin_of
 from chatkit.investigation.planning import Planning
 from chatkit.investigation.probing import of_variant, probe
@@ -58,6 +59,10 @@ RETRIES = (1.0, 2.0, 3.0)
 """Seconds between attempts where none has opened yet."""
 RETRY_LONGEST = 12.0
 """Seconds of ``Retry-After`` that are waited for."""
+
+
+UNANSWERED = 2.0
+"""Seconds for which a ping has waited from which on a new connection is tried beside it."""
 
 
 class Investigator:
@@ -213,9 +218,7 @@ class Investigator:
             return None
         self._stage = f"verifying: {trial.cure.change}"
         self._note(f"the cure is tried: about {trial.seconds:.0f} s for five pairs")
-        for arm in self._crew.alive:
-            arm.leave()
-            await arm.over.wait()
+        await self._crew.dismiss(*self._crew.alive)
         self._budget += 4 * trial.seconds + 60
         return await Verification(trial, self._crew, rest=self._rest, halted=self._stop.is_set).run()
 
@@ -279,8 +282,7 @@ class Investigator:
         """A connection to another bot beside the one that is left: does it take its place as well?"""
         arm = await self._crew.open(treatments.other_bot(other), "probe", timeout=4.0)
         await self._rest(BESIDE)
-        arm.leave()
-        await arm.over.wait()
+        await self._crew.dismiss(arm)
 
     async def _talk(self) -> None:
         """A chat message or two, while two connections listen."""
@@ -331,8 +333,7 @@ class Investigator:
             if treatment.also:
                 await self._rest(0.5)
                 continue  # it stays, as those of the first way do
-            arm.leave()
-            await arm.over.wait()
+            await self._crew.dismiss(arm)
             self._probes.append(of_variant(treatment, arm.failure.status if arm.failure else 101))
 
     async def _round(self) -> None:
@@ -370,8 +371,7 @@ class Investigator:
             if not self._crew.alive or self._halted:
                 return
             last = self._crew.alive[-1]
-            last.leave()
-            await last.over.wait()
+            await self._crew.dismiss(last)
             await self._rest(0.4)
             await self._crew.open(treatments.SILENT)
             await self._rest(0.3)
@@ -388,9 +388,9 @@ class Investigator:
                 await self._follow_up(self._standing)
             self._stage = "watching" if self._standing is None else planner.open_question(self._standing)
             now = time.monotonic()
-            silent = sum(arm.gave_up for arm in self._crew)
-            if silent > self._silent:
-                self._silent = silent
+            silent = sum(arm.gave_up or arm.waiting >= UNANSWERED for arm in self._crew)
+            more, self._silent = silent > self._silent, silent
+            if more:
                 self._note("a ping stayed unanswered: does a new connection open at the same moment?")
                 await self._crew.open(treatments.SILENT, timeout=3.0)
             if not self._crew.alive:
@@ -427,6 +427,8 @@ class Investigator:
     async def _over(self) -> bool:
         """Whether the cause stands, and nothing that could still be measured would tell more of it."""
         standing = await self._stand()
+        if await bracket(self._crew, standing.diagnosis, rest=self._rest, left=self.left):
+            return False
         if not planner.settled(standing):
             self._settled_at = None
             return await self._unchangeable(standing)

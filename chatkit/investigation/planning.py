@@ -58,5 +58,4 @@ class Planning:
         running = [(arm.treatment, arm.age) for arm in arms]
         spare = await asyncio.to_thread(planner.spare, standing, running, left=self._left())
         if spare and await self.proposals(standing):
-            arms[spare[0]].leave()
-            await arms[spare[0]].over.wait()
+            await self._crew.dismiss(arms[spare[0]])

@@ -25,7 +25,11 @@ class Standin:
 
 
 def planning(*arms: Standin, left: float = 30.0) -> Planning:
-    crew = types.SimpleNamespace(alive=list(arms), running=[(one.treatment, one.age) for one in arms])
+    async def dismiss(arm: Standin) -> None:
+        arm.leave()
+
+    running = [(one.treatment, one.age) for one in arms]
+    crew = types.SimpleNamespace(alive=list(arms), running=running, dismiss=dismiss)
     return Planning(crew, chat=False, intrusive=False, left=lambda: left)
 
 
