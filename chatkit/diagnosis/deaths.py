@@ -405,14 +405,14 @@ def unheard(life: Life) -> float:
     return float(after[0]) if len(after) else life.end
 
 
-def fatal_quiet(lives: tuple[Life, ...]) -> float:
-    """Seconds of the shortest quiet after which connections had fallen silent."""
+def fatal_quiet(lives: tuple[Life, ...], beyond: float = 0.0) -> float:
+    """Seconds of the shortest quiet, of those longer than ``beyond``, after which connections had fallen silent."""
     found = []
     for life in lives:
         silent = unheard(life)
         before = [at for at in life.trace.at[life.activity("any")].tolist() if at < silent - 1e-6]
         found.append(silent - max(before, default=life.start))
-    return min(found, default=math.inf)
+    return min((one for one in found if one > beyond), default=math.inf)
 
 
 def survived_quiet(facts: Facts) -> tuple[float, Life | None]:

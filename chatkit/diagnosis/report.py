@@ -233,8 +233,9 @@ def _forgotten(facts: Facts, lives: tuple[Life, ...]) -> dict[str, Any]:
     """How long a quiet was survived, how short a one was fatal, and the middle of both."""
     if not facts.arms:
         return {}
-    low, high = deaths.survived_quiet(facts)[0], deaths.fatal_quiet(lives)
-    if not 0 < low < high < math.inf:
+    low = deaths.survived_quiet(facts)[0]
+    high = deaths.fatal_quiet(lives, low)
+    if not low or high == math.inf:
         return {}
     return {
         "timeout_s": round((low + high) / 2, 2),
