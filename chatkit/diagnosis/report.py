@@ -237,11 +237,8 @@ def _forgotten(facts: Facts, lives: tuple[Life, ...]) -> dict[str, Any]:
     high = deaths.fatal_quiet(lives, low)
     if not low or high == math.inf:
         return {}
-    return {
-        "timeout_s": round((low + high) / 2, 2),
-        "timeout_min_s": round(low, 2),
-        "timeout_max_s": round(high, 2),
-    }
+    bounds = {"timeout_min_s": round(low, 2), "timeout_max_s": round(high, 2)}
+    return {"timeout_s": round((low + high) / 2, 2)} | bounds
 
 
 def _window(case: Case, values: dict[str, Any]) -> dict[str, Any]:
