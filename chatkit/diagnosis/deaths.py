@@ -16,6 +16,7 @@ from chatkit.events import (
     CloseSent,
     FrameReceived,
     FrameSent,
+    LoopLagged,
     OpaqueReceived,
     PingReceived,
     PingSent,
@@ -253,11 +254,18 @@ def _of_lag(facts: Facts, life: Life) -> Iterator[Observation]:
         one for one in facts.lags if life.end - 90 <= one.at <= life.end + 2 and one.at - one.lag >= life.start - 90
     ]
     worst = max(near, key=lambda one: one.lag, default=None)
-    if worst is not None and worst.lag >= BLOCKED:
+    if worst is not None and (worst.lag >= BLOCKED or _found_on_waking(life, worst)):
         words = f"our own loop was away for {worst.lag:.1f} s just before"
         yield Observation(of="lag", value="blocked", finding=words, events=(worst.id,))
     else:
         yield Observation(of="lag", value="fine", finding="our own loop was in time", events=())
+
+
+def _found_on_waking(life: Life, lag: LoopLagged) -> bool:
+    """Whether it was given up for an unanswered ping, and we read of it when our loop came back."""
+    ending = life.connection.ending
+    given_up = ending is not None and ending.close_code == 1011 and actor(ending) == "server"
+    return given_up and lag.lag >= PATIENCE and lag.at - lag.lag <= life.end <= lag.at + PATIENCE
 
 
 def of_path(facts: Facts, life: Life) -> Iterator[Observation]:

@@ -180,6 +180,17 @@ def test_our_own_loop(seconds, value) -> None:
     assert "lag" not in of(death(tale, CAPTURE))
 
 
+@pytest.mark.parametrize(
+    ("code", "end", "value"), [(1011, 100.1, "blocked"), (1011, 110, "fine"), (1000, 100.1, "fine")]
+)
+def test_a_short_absence_that_a_heartbeat_did_not_wait_for(code, end, value) -> None:
+    """Two seconds are enough where the server gave up meanwhile, and we read of it on waking."""
+    tale = quiet_life()
+    tale.lag(100, 2.0)
+    tale.closed(end, "1", code, "keepalive ping timeout" if code == 1011 else "")
+    assert of(death(tale))["lag"] == value
+
+
 def test_what_tcp_had_to_repeat() -> None:
     """Never acknowledged, acknowledged, nothing; not known without a capture."""
     tale = quiet_life()
