@@ -18,6 +18,8 @@ MANY_ACTS = 400
 """Acts of one life that are looked at."""
 TOGETHER = 0.5
 """Seconds within which endings are one event (rule of thumb 3 of the taxonomy)."""
+APART = 0.3
+"""Seconds between openings from which on ends at one moment are no ends at one age."""
 
 
 class Act(Struct, frozen=True, kw_only=True):
@@ -77,7 +79,9 @@ def _moments(lives: Sequence[Life]) -> list[float]:
         group = [one for one in waiting if one.end - waiting[0].end <= TOGETHER]
         waiting = waiting[len(group) :]
         starts = [one.start for one in group]
-        if len(group) > 1 and max(starts) - min(starts) > 2 * TOGETHER:
+        opened, over = max(starts) - min(starts), group[-1].end - group[0].end
+        # Of those that were opened in a row, a common age would part the ends as it parts the openings.
+        if len(group) > 1 and (opened > 2 * TOGETHER or (opened >= APART and over <= opened / 4)):
             found.append(median([one.end for one in group]))
     return found
 

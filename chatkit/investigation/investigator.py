@@ -47,8 +47,8 @@ HEALTH_EVERY = 1.0
 """Seconds between two looks at the health endpoint."""
 HEALTH_LIMIT = 10.0
 """Seconds that it may take: a server that stands still for a while shows by answering late."""
-ROUND = 8.0
-"""Seconds for which the first round is watched before a fault of the chat alone ends the investigation."""
+ROUND = 16.0
+"""Seconds for which the first round is watched, for ends now and then, before a fault of the chat alone ends it."""
 REFINE = 20.0
 """Seconds, at least, for which the parameters of a settled cause may be measured further; and once its time-out."""
 SHARES = frozenset({"lost-reply", "multi-worker-split"})
@@ -455,7 +455,7 @@ class Investigator:
         if standing.trials is not None and await self._planning.proposals(standing):
             return False
         lost = any(one.id in SHARES for one in standing.diagnosis.causes)
-        return time.monotonic() - self._round_at >= 2 * ROUND and (self._followed or not lost or not self._chat)
+        return time.monotonic() - self._round_at >= ROUND and (self._followed or not lost or not self._chat)
 
     # What is shown
 

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Literal
 
-Stack = Literal["lab", "hop", "nginx", "haproxy", "uvicorn", "aiohttp", "node-ws"]
+Stack = Literal["lab", "hop", "nginx", "haproxy", "uvicorn", "gunicorn", "aiohttp", "node-ws"]
 
 NONE = "none"
 """The label of a healthy run."""

@@ -135,6 +135,23 @@ async def uvicorn_restarting(
 
 
 @asynccontextmanager
+async def gunicorn(*flags: str, **options: float) -> AsyncIterator[Site]:
+    """FastAPI on uvicorn's workers under gunicorn's master; ``flags`` are gunicorn's own."""
+    if importlib.util.find_spec("gunicorn") is None or importlib.util.find_spec("uvicorn_worker") is None:
+        raise MissingProgram("gunicorn with uvicorn-worker is not installed")
+    port = free_port()
+    app = "tests.incidents.servers.fastapi_app:app"
+    workers = int(flags[flags.index("--workers") + 1]) if "--workers" in flags else 1
+    kind = "uvicorn_worker.UvicornWorker"
+    command = python("-m", "gunicorn", app, "-k", kind, "-b", f"127.0.0.1:{port}", "--log-level", "warning", *flags)
+    async with folder() as place:
+        server = Server(command, port, place, told(options), INCIDENT_FOLDER=str(place))
+        async with running(server.program):
+            await _workers_are_up(place, workers)
+            yield server.site()
+
+
+@asynccontextmanager
 async def aiohttp(**options: float) -> AsyncIterator[Site]:
     """The contract on aiohttp."""
     if importlib.util.find_spec("aiohttp") is None:

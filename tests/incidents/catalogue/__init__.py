@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from tests.incidents.catalogue.hops import hop_incidents
 from tests.incidents.catalogue.labs import lab_incidents
 from tests.incidents.catalogue.proxies import haproxy_incidents, nginx_incidents
-from tests.incidents.catalogue.servers import aiohttp_incidents, node_incidents, uvicorn_incidents
+from tests.incidents.catalogue.servers import aiohttp_incidents, gunicorn_incidents, node_incidents, uvicorn_incidents
 from tests.incidents.incident import RESERVED, Incident
 
 STACKS: dict[str, Callable[[int], Iterator[Incident]]] = {
@@ -16,6 +16,7 @@ STACKS: dict[str, Callable[[int], Iterator[Incident]]] = {
     "nginx": nginx_incidents,
     "haproxy": haproxy_incidents,
     "uvicorn": uvicorn_incidents,
+    "gunicorn": gunicorn_incidents,
     "aiohttp": aiohttp_incidents,
     "node-ws": node_incidents,
 }

@@ -102,6 +102,21 @@ def uvicorn_incidents(seed: int) -> Iterator[Incident]:
     yield _one("uvicorn", seed, "not-running", "connection-refused", _nobody)
 
 
+def gunicorn_incidents(seed: int) -> Iterator[Incident]:
+    """All of one seed."""
+
+    def one(name: str, label: str, *flags: str, told: dict[str, float] | None = None, **more: object) -> Incident:
+        return _one("gunicorn", seed, name, label, partial(stacks.gunicorn, *flags, **(told or {})), **more)
+
+    chance = drawn("gunicorn", seed)
+    yield one("healthy", NONE, "--timeout", "5")
+    patience, lost = chance.randint(2, 3), round(chance.uniform(8, 10), 1)
+    yield one(
+        "worker-timeout", "worker-timeout", "--workers", "3", "--timeout", str(patience),
+        told={"backtrack": lost}, minimum_s=lost + patience,
+    )  # fmt: skip
+
+
 def aiohttp_incidents(seed: int) -> Iterator[Incident]:
     """All of one seed."""
 
