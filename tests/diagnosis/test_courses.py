@@ -118,12 +118,14 @@ def test_rivals_open_later_at_the_same_place() -> None:
     [
         ((1.0, 3.0, 5.0), (9.0, 9.1, 9.3), 9.1),  # different ages, one moment
         ((1.0, 1.2, 1.4), (9.0, 9.2, 9.4), None),  # the same age as well: nothing follows
+        ((1.0, 1.5), (9.0, 9.05), 9.025),  # half a second apart, ended at once
+        ((1.0, 1.5), (9.0, 9.4), None),  # half a second apart, and so are the ends
         ((1.0, 3.0, 5.0), (9.0, 11.0, 13.0), None),  # the same age, at different moments
         ((1.0,), (9.0,), None),
     ],
 )
 def test_a_moment_is_several_ends_at_different_ages(opened, ended, moment) -> None:
-    """Within half a second, of connections that opened at least a second apart."""
+    """Within half a second, of connections that opened further apart than they ended."""
     tale = Tale()
     names = [str(n + 1) for n in range(len(opened))]
     for name, begun, over in zip(names, opened, ended, strict=True):
