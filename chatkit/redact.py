@@ -203,7 +203,8 @@ def _keyed(data: bytes) -> bool:
     for letter in _LAST_LETTERS:
         ends |= last == letter
     places &= ends
-    places |= (last == _BEARER_WORD[-1]) & (after <= ord(" "))
+    # Many words end in r: this one has another two letters before.
+    places |= (last == _BEARER_WORD[-1]) & (after <= ord(" ")) & ((letters[5:-3] | 0x20) == _BEARER_WORD[-3])
     # The eight bytes from each place on: the last of them is that of the key.
     words = np.ndarray((len(data) - 8,), "<u8", data, 0, (1,))[np.flatnonzero(places)] | np.uint64(_SMALL)
     # Ordinary words and keys of others fall by their last three letters already.
