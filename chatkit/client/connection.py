@@ -121,6 +121,14 @@ class RecordedConnection(ClientConnection):
         self.send_data()
         return True
 
+    def ping_now(self, payload: bytes = b"hold") -> bool:
+        """Sends an RFC 6455 ping without waiting for anything; whether it went out. The recording shows its pong."""
+        if not self.open:
+            return False
+        self.protocol.send_ping(payload)
+        self.send_data()
+        return True
+
     def say_goodbye(self, code: int = 1000) -> None:
         """Sends a close frame without waiting for the answer; nothing where there is a goodbye already."""
         if self.open:

@@ -88,9 +88,13 @@ async def hold_on_cluster(plan: Plan, address: str, shares: list[Share]) -> None
         from distributed import Client, Event
     except ImportError:
         raise MissingDependency("load from a cluster", package="distributed", extra="fleet") from None
+    client: Any = None
     try:
-        client: Any = await Client(address, asynchronous=True, timeout=10)
+        client = Client(address, asynchronous=True, timeout=10)
+        await client
     except (OSError, TimeoutError, ValueError) as error:
+        if client is not None:
+            await client.close()
         raise InvalidInput(
             "no scheduler answers", expected="tcp://host:port", got=str(error)[:200], where=f"--scheduler {address}"
         ) from None

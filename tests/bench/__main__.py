@@ -27,6 +27,7 @@ FOLDER = Path(__file__).parent
 BENCHES = {
     "start": 60,
     "recording": 180,
+    "idle": 300,
     "evidence": 240,
     "capture": 240,
     "netlog": 180,

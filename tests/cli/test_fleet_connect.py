@@ -78,7 +78,7 @@ def test_ctrl_c_closes_all_and_tells_what_is_known(lab, number) -> None:
         env=environment(T=house.token), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     until = time.monotonic() + PATIENCE
-    while house.stats.live < 30 and time.monotonic() < until:
+    while len(house.stats.peers) < 30 and time.monotonic() < until:
         time.sleep(0.05)
     process.send_signal(number)
     out, err = process.communicate(timeout=PATIENCE)
@@ -91,7 +91,7 @@ def test_ctrl_c_closes_all_and_tells_what_is_known(lab, number) -> None:
 def test_refused_from_the_start(chatkit, lab) -> None:
     """Nothing opened: exit code 2, and still what is known."""
     house = lab()
-    done = chatkit(*words(house, 5, 1, "--rate", "100", "--json")[:-4], "--json")
+    done = chatkit(*CONNECT, house.url, "--bot", "nope", "--connections", "5", "--for", "1", "--json")
     assert done.returncode == 2
     assert json.loads(done.stdout)["connections"]["opened"] == 0
     assert "no connection came about" in done.stderr

@@ -45,7 +45,7 @@ async def test_cancelled_the_workers_tell_what_they_know(cluster: str) -> None:
         shares: list = []
         work = hold_on_cluster(plan(lab, 10, 600.0), cluster, shares)
         task = asyncio.get_running_loop().create_task(work)
-        while lab.stats.live < 10:
+        while len(lab.stats.peers) < 10:
             await asyncio.sleep(0.05)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -46,7 +46,7 @@ FULL = [opened(n / 10, 19.0) for n in range(30)]
         ([*FULL, failed(5, errno.EADDRNOTAVAIL, 30)], "machine", 30),
         # no limit: all well, accidents, refused from the start, deaths after a while
         (FULL, None, None),
-        (FULL + [refused(5), refused(6)], None, None),
+        ([*FULL, refused(5), refused(6)], None, None),
         ([refused(n) for n in range(9)], None, None),
         ([opened(n / 10, 5.0, died=True, ending="rst by server") for n in range(30)], None, None),
     ],
