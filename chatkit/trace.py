@@ -408,8 +408,7 @@ class TraceBuilder:
 
     def append(self, event: Event) -> bytes:
         """Adds an event; its encoded row."""
-        row = _encode(event)
-        self.append_row(row, event.at, KIND_CODE[type(event)], event.connection, getattr(event, "size", -1))
+        self.extend([event], [row := _encode(event)])
         return row
 
     def append_row(self, row: bytes, at: float, kind: int, connection: str | None, size: int) -> None:
@@ -431,9 +430,9 @@ class TraceBuilder:
         """Adds encoded events of the connection of that name and one moment; the columns grow in one piece."""
         code = -1 if name is None else self._names.setdefault(name, len(self._names))
         self.rows += rows
-        self._at += array("d", [at]) * len(rows)
+        self._at.extend([at] * len(rows))
         self._kind += kinds
-        self._connection += array("i", [code]) * len(rows)
+        self._connection.extend([code] * len(rows))
         self._size += sizes
 
     def trim(self, keep: int) -> None:
@@ -455,7 +454,8 @@ class TraceBuilder:
         ended = [code for code, found in self._landmarks.items() if _ENDS & found.keys() and code not in here]
         for code in ended[: -max(10, keep // 100)]:
             del self._landmarks[code]
-        self._forget_names(here | self._landmarks.keys())
+        if len(needed := (here - {-1}) | self._landmarks.keys()) < len(self._names):  # numbering is dear
+            self._forget_names(needed)
 
     def _forget_names(self, needed: set[int]) -> None:
         """Numbers the connections anew, without those of which nothing is held."""

@@ -24,6 +24,8 @@ from chatkit.recorder import WireTap
 class _RecordingTransport:
     """The transport as ``websockets`` sees it; remembers what went out and whether we ended it ourselves."""
 
+    __slots__ = ("_tap", "_transport", "ended_by_us")
+
     def __init__(self, transport: asyncio.Transport, tap: WireTap) -> None:
         self._transport = transport
         self._tap = tap
@@ -57,14 +59,16 @@ class RecordedConnection(ClientConnection):
         self.tap = tap
         self.last_received = self.loop.time()
         """When bytes last came, by the loop's clock."""
-        self._made = made
+        self._made: Callable[[asyncio.Transport], None] | None = made
         self._peer_ended = False
         self._cutting: asyncio.TimerHandle | None = None
         self._on_end: Callable[[str, str | None], None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        self._made(transport)
+        if self._made is not None:
+            self._made(transport)
+        self._made = None  # it holds what the attempt was made of
         self._recording = _RecordingTransport(transport, self.tap)
         super().connection_made(self._recording)  # type: ignore[arg-type]
 
@@ -121,7 +125,7 @@ class RecordedConnection(ClientConnection):
         self.send_data()
         return True
 
-    def ping_now(self, payload: bytes = b"hold") -> bool:
+    def ping_now(self, payload: bytes = b"") -> bool:
         """Sends an RFC 6455 ping without waiting for anything; whether it went out. The recording shows its pong."""
         if not self.open:
             return False
