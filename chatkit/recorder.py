@@ -14,6 +14,7 @@ import itertools
 import math
 import os
 import threading
+from array import array
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -25,11 +26,12 @@ import msgspec
 from chatkit.clock import Clock
 from chatkit.ending import Connection
 from chatkit.errors import InvalidInput
-from chatkit.events import KIND_CODE, Event, Noted, RecordingEnded
+from chatkit.events import KIND_CODE, Event, FrameReceived, Noted, RecordingEnded
 from chatkit.profile import Types
 from chatkit.redact import Redactor
 from chatkit.trace import Header, Origin, Trace, TraceBuilder
 from chatkit.wire import WireReader
+from chatkit.wire.rows import text_rows
 
 FLUSH_INTERVAL = 0.1
 """Seconds between two batches of the writer thread."""
@@ -42,6 +44,7 @@ _PIECE = 1 << 18
 _ONE_WRITE = 1 << 18
 """Bytes below which a batch is written in one call."""
 
+_RECEIVED = array("B", [KIND_CODE[FrameReceived]])
 _encode = msgspec.json.Encoder().encode
 _encode_lines = msgspec.json.Encoder().encode_lines
 
@@ -287,12 +290,32 @@ class Recorder:
         at = round(moment - self._start, 6)
         if tap.reader is None:
             tap.reader = WireReader(tap.id, self._ids, self.redactor)
-        if what == SENT:
-            events = tap.reader.sent(at, data)
+        if what == RECEIVED and tap.reader.open:
+            events = tap.reader.rest_received(at, self._decode_texts(at, tap.reader, data))
         elif what == RECEIVED:
             events = tap.reader.received(at, data)
+        elif what == SENT:
+            events = tap.reader.sent(at, data)
         else:
             events = tap.reader.ended(at, *data)
+        self._extend(events)
+
+    def _decode_texts(self, at: float, reader: WireReader, data: bytes) -> bytes:
+        """Text messages become rows without an event between; the bytes that are left."""
+        events, payloads, rest = reader.texts_received(at, data)
+        self._extend(events)
+        if payloads:
+            rows = text_rows(self._ids, at, reader.connection, payloads)
+            if rows is None:
+                self._extend(reader.texts(at, payloads))
+            else:
+                kinds, sizes = _RECEIVED * len(rows), array("q", map(len, payloads))
+                self._builder.extend_rows(rows, at, reader.connection, kinds, sizes)
+                if self._file is not None:
+                    self._unwritten.append(b"\n".join(rows) + b"\n")
+        return rest
+
+    def _extend(self, events: list[Event]) -> None:
         if events:
             # Payloads were cleaned by the reader, before they were encoded. A row holds no raw line end.
             lines = _encode_lines(events)

@@ -408,16 +408,12 @@ class TraceBuilder:
 
     def append(self, event: Event) -> bytes:
         """Adds an event; its encoded row."""
-        row = _encode(event)
-        self.append_row(row, event.at, KIND_CODE[type(event)], event.connection, getattr(event, "size", -1))
+        self.extend([event], [row := _encode(event)])
         return row
 
     def append_row(self, row: bytes, at: float, kind: int, connection: str | None, size: int) -> None:
         """Adds an event that is encoded already."""
-        if connection is None:
-            code = -1
-        else:
-            code = self._names.setdefault(connection, len(self._names))
+        code = -1 if connection is None else self._names.setdefault(connection, len(self._names))
         self.rows.append(row)
         self._at.append(at)
         self._kind.append(kind)
@@ -425,14 +421,19 @@ class TraceBuilder:
         self._size.append(size)
 
     def extend(self, events: list[Event], rows: list[bytes]) -> None:
-        """Adds events of one connection and one moment, with their encoded rows; the columns grow in one piece."""
-        first = events[0]
-        code = -1 if first.connection is None else self._names.setdefault(first.connection, len(self._names))
+        """Adds events of one connection and one moment, with their encoded rows."""
+        first, kinds = events[0], array("B", [KIND_CODE[type(event)] for event in events])
+        sizes = array("q", [getattr(event, "size", -1) for event in events])
+        self.extend_rows(rows, first.at, first.connection, kinds, sizes)
+
+    def extend_rows(self, rows: list[bytes], at: float, name: str | None, kinds: array[int], sizes: array[int]) -> None:
+        """Adds encoded events of the connection of that name and one moment; the columns grow in one piece."""
+        code = -1 if name is None else self._names.setdefault(name, len(self._names))
         self.rows += rows
-        self._at.extend([first.at] * len(events))
-        self._kind.extend([KIND_CODE[type(event)] for event in events])
-        self._connection.extend([code] * len(events))
-        self._size.extend([getattr(event, "size", -1) for event in events])
+        self._at.extend([at] * len(rows))
+        self._kind += kinds
+        self._connection.extend([code] * len(rows))
+        self._size += sizes
 
     def trim(self, keep: int) -> None:
         """Lets the oldest events go once a quarter more than ``keep`` are held, so that the rest moves rarely.
@@ -453,7 +454,8 @@ class TraceBuilder:
         ended = [code for code, found in self._landmarks.items() if _ENDS & found.keys() and code not in here]
         for code in ended[: -max(10, keep // 100)]:
             del self._landmarks[code]
-        self._forget_names(here | self._landmarks.keys())
+        if len(needed := (here - {-1}) | self._landmarks.keys()) < len(self._names):  # numbering is dear
+            self._forget_names(needed)
 
     def _forget_names(self, needed: set[int]) -> None:
         """Numbers the connections anew, without those of which nothing is held."""

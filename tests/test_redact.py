@@ -313,3 +313,44 @@ def test_guarding_twice_adds_nothing() -> None:
 def test_the_default_knows_patterns_only() -> None:
     """For places without secrets of their own."""
     assert redact.DEFAULT.text(f"token {JWT}") == f"token {SHOWN}"
+
+
+_LONG = b'{"type": "chat_response", "data": {"description": "a keyword: an action = a bear \\\\ and a Job"}}, ' * 100
+
+
+@pytest.mark.parametrize("place", [0, 1, 7, 8, 9, 8190, 8192, 9000, len(_LONG)])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(f'"{key}": "opaque"' for key in SECRET_KEYS),
+        *(f"&{key.title()}=opaque" for key in SECRET_KEYS),
+        r"\"jwt\": \"opaque\"",
+        '["X-Api-Key","opaque"]',
+        "TOKEN=opaque",
+        "Bearer opaque-token",
+        "cookie: a=b",
+        "http://ada:lovelace@h/",
+        "eyJhbGciOiJIUzI1NiJ9",
+        "open-sesame-1234",
+    ],
+)
+def test_long_data_hides_nothing(text: str, place: int) -> None:
+    """Wherever it stands in a chunk that is looked at in another way than a short text."""
+    redactor = Redactor(["open-sesame-1234"])
+    assert redactor.suspicious(_LONG[:place] + text.encode() + _LONG[place:])
+
+
+def test_ordinary_long_data_raises_no_alarm() -> None:
+    """Words that end as keys do are no keys, and a key without what follows keys is a word."""
+    text = _LONG + b'the token was refused, my password, "keywords": ["x"], "action": "cookies", a bearer_of ' + _LONG
+    assert not Redactor(["open-sesame-1234"]).suspicious(text)
+
+
+@given(_SOUP, st.integers(0, len(_LONG)), st.lists(st.text(min_size=4), max_size=2))
+def test_long_data_has_no_misses(text: str, place: int, secrets: list[str]) -> None:
+    """Where the expensive patterns would change something, the test of long data says so."""
+    data = _LONG[:place] + text.encode("utf-8", "replace") + _LONG[place:]
+    careful = Redactor(secrets)
+    careful.suspicious = lambda data: True
+    if not Redactor(secrets).suspicious(data):
+        assert careful.clean(data) == data

@@ -29,6 +29,7 @@ VERBS: Mapping[str, str] = {
     "convert": "turn evidence into another format",
     "report": "write one offline HTML file that tells why, with its evidence",
     "runbook": "run one runbook headless; its verdict is the exit code",
+    "fleet": "many connections: compare recordings, or open connections",
     "completion": "print the completion script for bash, zsh or fish",
 }
 """One line for each verb; the module is ``chatkit.cli.VERB``."""

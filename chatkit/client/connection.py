@@ -13,6 +13,8 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import DATA_OPCODES
+from websockets.protocol import OPEN, Event
 
 from chatkit.client import tcpinfo
 from chatkit.events import TcpInfoSampled
@@ -21,6 +23,8 @@ from chatkit.recorder import WireTap
 
 class _RecordingTransport:
     """The transport as ``websockets`` sees it; remembers what went out and whether we ended it ourselves."""
+
+    __slots__ = ("_tap", "_transport", "ended_by_us")
 
     def __init__(self, transport: asyncio.Transport, tap: WireTap) -> None:
         self._transport = transport
@@ -55,13 +59,16 @@ class RecordedConnection(ClientConnection):
         self.tap = tap
         self.last_received = self.loop.time()
         """When bytes last came, by the loop's clock."""
-        self._made = made
+        self._made: Callable[[asyncio.Transport], None] | None = made
         self._peer_ended = False
         self._cutting: asyncio.TimerHandle | None = None
+        self._on_end: Callable[[str, str | None], None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        self._made(transport)
+        if self._made is not None:
+            self._made(transport)
+        self._made = None  # it holds what the attempt was made of
         self._recording = _RecordingTransport(transport, self.tap)
         super().connection_made(self._recording)  # type: ignore[arg-type]
 
@@ -86,6 +93,51 @@ class RecordedConnection(ClientConnection):
         how, by = how_ended(exc, self._peer_ended, self._recording.ended_by_us)
         self.tap.ended(how, by, str(exc) if exc is not None else None)
         super().connection_lost(exc)
+        if self._on_end is not None:
+            self._on_end(how, by)
+
+    def process_event(self, event: Event) -> None:
+        # Nobody reads a connection that is only held, and what nobody reads would pile up.
+        if self._on_end is None or getattr(event, "opcode", None) not in DATA_OPCODES:
+            super().process_event(event)
+
+    def hold(self, on_end: Callable[[str, str | None], None]) -> None:
+        """From now on messages are recorded and let go, with no task to read them; :attr:`open` is asked first.
+
+        Args:
+            on_end: called once, when the transport has ended: how and by whom (:func:`how_ended`).
+        """
+        self._on_end = on_end
+
+    @property
+    def open(self) -> bool:
+        """Whether messages may be sent."""
+        return self.protocol.state is OPEN
+
+    def write_now(self, text: str) -> bool:
+        """Writes a short message without waiting for anything, for heartbeats; whether it went out.
+
+        It does not where the connection is not open, and within a message that is sent in fragments.
+        """
+        if not self.open or self.send_in_progress is not None:
+            return False
+        self.protocol.send_text(text.encode())
+        self.send_data()
+        return True
+
+    def ping_now(self, payload: bytes = b"") -> bool:
+        """Sends an RFC 6455 ping without waiting for anything; whether it went out. The recording shows its pong."""
+        if not self.open:
+            return False
+        self.protocol.send_ping(payload)
+        self.send_data()
+        return True
+
+    def say_goodbye(self, code: int = 1000) -> None:
+        """Sends a close frame without waiting for the answer; nothing where there is a goodbye already."""
+        if self.open:
+            self.protocol.send_close(code)
+            self.send_data()
 
     def sample_tcp(self) -> None:
         """Records the kernel's view of the connection, where there is one."""

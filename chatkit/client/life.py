@@ -17,12 +17,15 @@ from chatkit.behaviour import Signal
 from chatkit.client.connection import RecordedConnection, close_quietly
 from chatkit.client.host import Host
 from chatkit.client.tasks import Tasks
+from chatkit.client.timers import Due, timers
 from chatkit.policy import keepalive
 from chatkit.policy.reconnect import Loss, loss_of
 from chatkit.profile import Incoming
 
 TCP_SAMPLE_INTERVAL = 5.0
 """Seconds between two looks at ``TCP_INFO``."""
+PING_AGAIN = 0.05
+"""Seconds after which a ping that could not go out is tried again."""
 BAD_MESSAGES, BAD_WITHIN = 20, 60.0
 """So many unreadable messages within so many seconds mean another contract than the profile's."""
 
@@ -47,7 +50,7 @@ class Life:
         connection: the connection; whoever opened it keeps it.
         host: names profile and rules.
         port: hears every message.
-        tasks: owner of the tasks beside the reader; they end with the reader.
+        tasks: owner of the closing of a connection that is half open; it ends with the reader.
         measured: called with the round-trip time of each application ping, seconds.
     """
 
@@ -62,19 +65,22 @@ class Life:
         self._connection, self._port, self._tasks, self._measured = connection, port, tasks, measured
         self._profile, self._rules = host.profile, host.rules
         self._bad: deque[float] = deque(maxlen=BAD_MESSAGES)
-        self._pulse = keepalive.Pulse(established_at=asyncio.get_running_loop().time())
+        self._loop, self._timers = asyncio.get_running_loop(), timers()
+        self._pulse = keepalive.Pulse(established_at=self._loop.time())
+        self._next_beat = self._next_sample = Due(lambda: None)
+        self._closing: asyncio.Task[None] | None = None
 
     async def run(self) -> Loss:
         """Reads until the end; how it ended. Cancelling stops reading and leaves the connection open."""
-        beside = [
-            self._tasks.spawn(self._keep_alive(self._connection), "keepalive"),
-            self._tasks.spawn(self._sample(self._connection), "tcp info"),
-        ]
+        self._beat()
+        self._sample()
         try:
             return await self._read(self._connection)
         finally:
-            for task in beside:
-                task.cancel()
+            for due in (self._next_beat, self._next_sample):
+                due.cancel()
+            if self._closing is not None:
+                self._closing.cancel()
 
     async def _read(self, connection: RecordedConnection) -> Loss:
         try:
@@ -96,32 +102,31 @@ class Life:
         self._bad.append(now)
         return len(self._bad) == BAD_MESSAGES and now - self._bad[0] <= BAD_WITHIN
 
-    async def _keep_alive(self, connection: RecordedConnection) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            decided = keepalive.step(self._pulse, loop.time(), self._rules)
-            match decided.action:
-                case "wait":
-                    await asyncio.sleep(decided.wake_at - loop.time())
-                case "ping":
-                    try:
-                        await connection.send(self._profile.ping(datetime.now(UTC).isoformat()))
-                    except ConnectionClosed:  # it ended just now; the reader tells how
-                        return
-                    self._pulse = self._pulse.pinged(loop.time(), self._rules, random.random())
-                case "drain":
-                    # Our own lateness: what waits in the socket is read in the loop's next turns, then we look again.
-                    self._pulse = self._pulse.rearmed(loop.time(), self._rules)
-                    await asyncio.sleep(0)
-                case "dead":
-                    # The code and words of the library's own keepalive, so that every reader knows them.
-                    await close_quietly(connection, 1011, "keepalive ping timeout")
-                    return
+    def _beat(self) -> None:
+        """What keepalive does now; the loop's one timer calls again when it has to look again."""
+        now = self._loop.time()
+        decided = keepalive.step(self._pulse, now, self._rules)
+        match decided.action:
+            case "wait":
+                self._next_beat = self._timers.at(decided.wake_at, self._beat)
+            case "ping":
+                if self._connection.write_now(self._profile.ping(datetime.now(UTC).isoformat())):
+                    self._pulse = self._pulse.pinged(now, self._rules, random.random())
+                    self._next_beat = self._timers.at(now, self._beat)
+                elif self._connection.open:  # within a message in fragments, which a ping must not cut in two
+                    self._next_beat = self._timers.after(PING_AGAIN, self._beat)
+            case "drain":
+                # Our own lateness: what waits in the socket is read in the loop's next turns, then we look again.
+                self._pulse = self._pulse.rearmed(now, self._rules)
+                self._next_beat = self._timers.at(now, self._beat)
+            case "dead":
+                # The code and words of the library's own keepalive, so that every reader knows them.
+                goodbye = close_quietly(self._connection, 1011, "keepalive ping timeout")
+                self._closing = self._tasks.spawn(goodbye, "keepalive")
 
-    async def _sample(self, connection: RecordedConnection) -> None:
-        while True:
-            connection.sample_tcp()
-            await asyncio.sleep(TCP_SAMPLE_INTERVAL)
+    def _sample(self) -> None:
+        self._connection.sample_tcp()
+        self._next_sample = self._timers.after(TCP_SAMPLE_INTERVAL, self._sample)
 
     def _see_pong(self, message: Incoming) -> None:
         if message.timestamp is None:

@@ -274,22 +274,38 @@ class WireReader:
 
     # Frames
 
-    def _received(self, at: float, data: bytes) -> list[Event]:
-        """Frames of the server. One look at the chunk spares a look at every payload that lies whole within it."""
+    def texts_received(self, at: float, data: bytes) -> tuple[list[Event], list[bytes], bytes]:
+        """What :meth:`received` would do first, with the bulk of a busy connection left as it is.
+
+        Returns:
+            Events of the frame that was under way; the run of whole text messages after it, in which nothing can be a
+            secret, for :meth:`texts` or :func:`chatkit.wire.rows.text_rows`; and the bytes that are left for
+            :meth:`rest_received`. One look at the chunk spares a look at every payload that lies whole within it.
+        """
         parser = self._parsers[1]
         if parser is None:
-            return self._unread(1, at, data)
+            return [], [], data
         events: list[Event] = []
         while (missing := parser.missing()) and data and self._parsers[1] is not None:
             events += self._frames(1, at, data[:missing])
             data = data[missing:]
-        if data and parser.idle and not self._redactor.suspicious(data):
-            payloads, stop = parser.plain(data)
-            events += self._texts(at, payloads)
-            data = data[stop:]
-        return events + self._frames(1, at, data) if data else events
+        if not data or not parser.idle or self._redactor.suspicious(data):
+            return events, [], data
+        payloads, stop = parser.plain(data)
+        return events, payloads, data[stop:]
 
-    def _texts(self, at: float, payloads: list[bytes]) -> list[Event]:
+    def _received(self, at: float, data: bytes) -> list[Event]:
+        events, payloads, data = self.texts_received(at, data)
+        if payloads:
+            events += self.texts(at, payloads)
+        return events + self.rest_received(at, data)
+
+    def rest_received(self, at: float, data: bytes) -> list[Event]:
+        """Events of what :meth:`texts_received` left over."""
+        return self._frames(1, at, data) if data else []
+
+    def texts(self, at: float, payloads: list[bytes]) -> list[Event]:
+        """Events of whole text messages from the server, as :meth:`texts_received` found them."""
         ids, connection = self._ids, self.connection
         try:
             texts = [payload.decode() for payload in payloads]
