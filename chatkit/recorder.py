@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import msgspec
 
@@ -28,9 +28,10 @@ from chatkit.ending import Connection
 from chatkit.errors import InvalidInput
 from chatkit.events import KIND_CODE, Event, FrameReceived, Noted, RecordingEnded
 from chatkit.profile import Types
-from chatkit.redact import Redactor
+from chatkit.redact import Looking, Redactor
 from chatkit.trace import Header, Origin, Trace, TraceBuilder
 from chatkit.wire import WireReader
+from chatkit.wire.relayed import Relayed
 from chatkit.wire.rows import text_rows
 
 FLUSH_INTERVAL = 0.1
@@ -41,8 +42,8 @@ MIN_KEEP = 1000
 
 _PIECE = 1 << 18
 """Bytes that the writer thread takes from the log at a time."""
-_ONE_WRITE = 1 << 18
-"""Bytes below which a batch is written in one call."""
+_ONE_WRITE = 1 << 16
+"""Bytes of a piece from which on it is written by itself."""
 
 _RECEIVED = array("B", [KIND_CODE[FrameReceived]])
 _encode = msgspec.json.Encoder().encode
@@ -57,6 +58,8 @@ class Recorder:
         overwrite: whether an existing file may be replaced; refused otherwise, it may be evidence.
         target: the URL that is talked to, for the header.
         types: names of the backend's message types, for the header.
+        kind: what records, for the header: ``live``, or ``tap`` for what stands between client and server.
+        not_visible: words of ``chatkit.visibility`` for what cannot be seen from there.
         redactor: announces secrets and takes them out; a fresh one when not given.
         clock: where time comes from.
         keep: events that memory holds, at least 1,000; a quarter more at most, and for connections that live or ended
@@ -83,6 +86,8 @@ class Recorder:
         overwrite: bool = False,
         target: str | None = None,
         types: Types | None = None,
+        kind: str = "live",
+        not_visible: tuple[str, ...] = (),
         redactor: Redactor | None = None,
         clock: Clock | None = None,
         keep: int | None = None,
@@ -93,9 +98,11 @@ class Recorder:
         self.clock = clock or Clock()
         self.redactor = redactor or Redactor()
         self.path = Path(path) if path is not None else None
+        self._looking = Looking(self.redactor)
         self._start = self.clock.monotonic()
-        origin = Origin(kind="live", target=self.redactor.text(target) if target else None)
-        header = Header(origin=origin, epoch=round(self.clock.wall(), 6), types=types or Types())
+        origin = Origin(kind=kind, target=self.redactor.text(target) if target else None)
+        epoch = round(self.clock.wall(), 6)
+        header = Header(origin=origin, epoch=epoch, not_visible=not_visible, types=types or Types())
         self._builder = TraceBuilder(header)
         self._ids = itertools.count()
         self._connections = itertools.count(1)
@@ -112,6 +119,8 @@ class Recorder:
         self._thread: threading.Thread | None = None
         self._closed = False
         self._file = self._open(overwrite) if self.path is not None else None
+        self.put = self.taken = 0
+        """Bytes that relays handed over, and how many of them became events; what lies between is held in memory."""
         self.failure: str | None = None
         """Why persisting stopped (a full disk); recording goes on in memory."""
         if self._file is not None:
@@ -147,6 +156,21 @@ class Recorder:
     def wire(self) -> WireTap:
         """A new connection whose bytes will come."""
         return WireTap(self, str(next(self._connections)))
+
+    def relayed(self, purpose: Callable[[str, str], str], *, target: str, secure: bool) -> RelayTap:
+        """A TCP connection that somebody passes on: HTTP, WebSockets or neither; arguments as for ``Relayed``."""
+        return RelayTap(
+            self,
+            Relayed(
+                self._ids,
+                self._looking,
+                number=lambda: str(next(self._connections)),
+                exchange=self.exchange,
+                purpose=purpose,
+                target=target,
+                secure=secure,
+            ),
+        )
 
     def exchange(self) -> str:
         """The name of a new HTTP exchange."""
@@ -258,18 +282,32 @@ class Recorder:
 
     def _drain(self, limit: float = math.inf) -> bool:
         """Turns about ``limit`` bytes of the log into rows; whether there is more. The lock is held."""
-        log = self._log
-        while log and limit > 0:
-            item = log.popleft()
-            if isinstance(item[1], WireTap):
-                self._decode(item)
-                limit -= len(item[3])
-            else:
-                self._append(*item)
-                limit -= 1
+        while self._log and limit > 0:
+            limit -= self._drain_piece()
         if self._keep is not None:
             self._builder.trim(self._keep)
-        return bool(log)
+        return bool(self._log)
+
+    def _drain_piece(self) -> int:
+        """As much of the log as is looked at and encoded together; its size, about bytes."""
+        log, items, size = self._log, [], 0
+        while log and size < _PIECE:
+            item = log.popleft()
+            items.append(item)
+            size += len(item[3]) if isinstance(item[1], WireTap) else 1
+        heard = [item[3] for item in items if isinstance(item[1], WireTap) and item[2] == RECEIVED]
+        self._looking.calm = not self.redactor.suspicious(b"".join(heard))
+        events: list[Event] = []
+        for item in items:
+            if isinstance(item[1], WireTap):
+                self._decode(item, events)
+            else:
+                self._hold(events)
+                events = []
+                self._append(*item)
+        self._hold(events)
+        self._looking.calm = False
+        return size
 
     def _append(self, at: float, kind: type[Event], connection: str | None, fields: dict[str, Any]) -> None:
         id = str(next(self._ids))
@@ -285,37 +323,51 @@ class Recorder:
         if self._file is not None:
             self._unwritten.append(row + b"\n")
 
-    def _decode(self, item: tuple[Any, ...]) -> None:
+    def _decode(self, item: tuple[Any, ...], events: list[Event]) -> None:
+        """Adds the events of a chunk, or of the end, to those that are not held yet; or holds them and its rows."""
         moment, tap, what, data = item
         at = round(moment - self._start, 6)
+        if isinstance(tap, RelayTap):
+            events += self._relay(tap.relayed, at, what, data)
+            return
         if tap.reader is None:
-            tap.reader = WireReader(tap.id, self._ids, self.redactor)
+            tap.reader = WireReader(tap.id, self._ids, self._looking)
         if what == RECEIVED and tap.reader.open:
-            events = tap.reader.rest_received(at, self._decode_texts(at, tap.reader, data))
+            self._decode_texts(at, tap.reader, data, events)
         elif what == RECEIVED:
-            events = tap.reader.received(at, data)
+            events += tap.reader.received(at, data)
         elif what == SENT:
-            events = tap.reader.sent(at, data)
+            events += tap.reader.sent(at, data)
         else:
-            events = tap.reader.ended(at, *data)
-        self._extend(events)
+            events += tap.reader.ended(at, *data)
 
-    def _decode_texts(self, at: float, reader: WireReader, data: bytes) -> bytes:
-        """Text messages become rows without an event between; the bytes that are left."""
-        events, payloads, rest = reader.texts_received(at, data)
-        self._extend(events)
+    def _decode_texts(self, at: float, reader: WireReader, data: bytes, events: list[Event]) -> None:
+        """Text messages become rows without an event between."""
+        before, payloads, rest = reader.texts_received(at, data)
+        events += before
         if payloads:
             rows = text_rows(self._ids, at, reader.connection, payloads)
             if rows is None:
-                self._extend(reader.texts(at, payloads))
+                events += reader.texts(at, payloads)
             else:
+                self._hold(events)
+                events.clear()
                 kinds, sizes = _RECEIVED * len(rows), array("q", map(len, payloads))
                 self._builder.extend_rows(rows, at, reader.connection, kinds, sizes)
                 if self._file is not None:
                     self._unwritten.append(b"\n".join(rows) + b"\n")
-        return rest
+        events += reader.rest_received(at, rest)
 
-    def _extend(self, events: list[Event]) -> None:
+    def _relay(self, relayed: Relayed, at: float, what: int, data: Any) -> list[Event]:
+        if what == TOLD:
+            return cast("list[Event]", data[0](relayed, at, *data[1]))
+        if what == ENDED:
+            return relayed.ended(at, *data)
+        self.taken += len(data)
+        reader = relayed.wire or relayed  # once it is a WebSocket its own reader is enough
+        return reader.received(at, data) if what == RECEIVED else reader.sent(at, data)
+
+    def _hold(self, events: list[Event]) -> None:
         if events:
             # Payloads were cleaned by the reader, before they were encoded. A row holds no raw line end.
             lines = _encode_lines(events)
@@ -324,25 +376,29 @@ class Recorder:
                 self._unwritten.append(lines)
 
     def _write_lines(self, lines: list[bytes]) -> None:
-        """Many small pieces in one call, large ones each by itself: joining those would cost more than writing them."""
-        if sum(map(len, lines)) < _ONE_WRITE:
-            lines = [b"".join(lines)] if lines else []
+        """Small pieces together, large ones each by itself: joining those would cost more than writing them."""
+        small: list[bytes] = []
         for piece in lines:
-            if self._file is not None:
-                self._write(piece)
+            if len(piece) < _ONE_WRITE:
+                small.append(piece)
+                continue
+            self._write(b"".join(small))
+            small = []
+            self._write(piece)
+        self._write(b"".join(small))
 
     def _write(self, data: bytes) -> None:
-        assert self._file is not None
         try:
-            while data:
+            while data and self._file is not None:
                 data = data[os.write(self._file, data) :]
         except OSError as error:
             self.failure = f"{self.path}: {error.strerror}"
+            assert self._file is not None
             os.close(self._file)
             self._file = None
 
 
-SENT, RECEIVED, ENDED = 0, 1, 2
+SENT, RECEIVED, ENDED, TOLD = 0, 1, 2, 3
 
 
 class WireTap:
@@ -372,3 +428,27 @@ class WireTap:
     def record(self, kind: type[Event], **fields: Any) -> None:
         """A fact about this connection that its bytes do not show."""
         self.recorder.record(kind, connection=self.id, **fields)
+
+
+class RelayTap(WireTap):
+    """Where a relay hands over what went through one connection of a client."""
+
+    __slots__ = ("relayed",)
+
+    def __init__(self, recorder: Recorder, reader: Relayed) -> None:
+        super().__init__(recorder, "")
+        self.relayed = reader
+
+    def sent(self, data: bytes) -> None:
+        """Bytes came from the client."""
+        self.recorder.put += len(data)
+        self._append((self._clock(), self, SENT, data))
+
+    def received(self, data: bytes) -> None:
+        """Bytes went to the client."""
+        self.recorder.put += len(data)
+        self._append((self._clock(), self, RECEIVED, data))
+
+    def tell(self, what: Callable[..., list[Event]], *args: Any) -> None:
+        """A fact that the bytes do not show: a method of :class:`Relayed` with what follows the moment."""
+        self._append((self._clock(), self, TOLD, (what, args)))

@@ -413,18 +413,16 @@ class TraceBuilder:
 
     def append_row(self, row: bytes, at: float, kind: int, connection: str | None, size: int) -> None:
         """Adds an event that is encoded already."""
-        code = -1 if connection is None else self._names.setdefault(connection, len(self._names))
-        self.rows.append(row)
-        self._at.append(at)
-        self._kind.append(kind)
-        self._connection.append(code)
-        self._size.append(size)
+        self.extend_rows([row], at, connection, array("B", [kind]), array("q", [size]))
 
     def extend(self, events: list[Event], rows: list[bytes]) -> None:
-        """Adds events of one connection and one moment, with their encoded rows."""
-        first, kinds = events[0], array("B", [KIND_CODE[type(event)] for event in events])
-        sizes = array("q", [getattr(event, "size", -1) for event in events])
-        self.extend_rows(rows, first.at, first.connection, kinds, sizes)
+        """Adds events with their encoded rows; the columns grow in one piece."""
+        names, connections = self._names, [event.connection for event in events]
+        self.rows += rows
+        self._at.extend([event.at for event in events])
+        self._kind.extend([KIND_CODE[type(event)] for event in events])
+        self._connection.extend([-1 if one is None else names.setdefault(one, len(names)) for one in connections])
+        self._size.extend([getattr(event, "size", -1) for event in events])
 
     def extend_rows(self, rows: list[bytes], at: float, name: str | None, kinds: array[int], sizes: array[int]) -> None:
         """Adds encoded events of the connection of that name and one moment; the columns grow in one piece."""

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chatkit import redact
-from chatkit.redact import MARK, NOISY_LOGGERS, SECRET_KEYS, RedactingFilter, Redactor, guard_logs
+from chatkit.redact import MARK, NOISY_LOGGERS, SECRET_KEYS, Looking, RedactingFilter, Redactor, guard_logs
 from stories import make_jwt
 
 JWT = make_jwt(exp=1_764_000_000, iat=1_763_998_200)
@@ -354,3 +354,17 @@ def test_long_data_has_no_misses(text: str, place: int, secrets: list[str]) -> N
     careful.suspicious = lambda data: True
     if not Redactor(secrets).suspicious(data):
         assert careful.clean(data) == data
+
+
+def test_who_looks_for_many_at_once_still_cleans_each() -> None:
+    """Calm spares the first look only; a secret that is added is the other one's."""
+    of = Redactor()
+    looking = Looking(of)
+    looking.add("hush-hush")
+    assert looking.suspicious(b"say hush-hush")
+    looking.calm = True
+    assert not looking.suspicious(b"say hush-hush")
+    assert of.suspicious(b"say hush-hush")
+    assert looking.clean(b"say hush-hush") == b"say [redacted]"
+    assert looking.prefix(b"say hush-h") == b"say [redacted]"
+    assert looking.text("say hush-hush") == "say [redacted]"
