@@ -20,7 +20,8 @@ ENDED_BY = ("code", "by", "how")
 """Columns that tell an ending; ``text`` tells the same where they are missing."""
 
 _ACTIVE = (
-    "FrameReceived", "FrameSent", "PingSent", "PingReceived", "PongSent", "PongReceived", "OpaqueSent", "OpaqueReceived",
+    "FrameReceived", "FrameSent", "PingSent", "PingReceived", "PongSent", "PongReceived",
+    "OpaqueSent", "OpaqueReceived",
 )  # fmt: skip
 _KINDS = {
     "Opened": 2,
@@ -71,7 +72,8 @@ WITH event AS (
     max(CASE WHEN k = 1 THEN us END) AS active,
     min(CASE WHEN k = 2 THEN us END) AS opened,
     min(CASE WHEN k >= 8 THEN us * 16 + k END) AS first,
-    min(CASE WHEN k IN (8, 9) THEN us * 16384 + CASE WHEN code BETWEEN 0 AND 8191 THEN code ELSE 1005 END * 2 + k - 8 END) AS closed,
+    min(CASE WHEN k IN (8, 9)
+      THEN us * 16384 + CASE WHEN code BETWEEN 0 AND 8191 THEN code ELSE 1005 END * 2 + k - 8 END) AS closed,
     min(CASE WHEN k = 10 THEN told WHEN k = 11 THEN 64 + told END) AS gone,
     min(CASE WHEN k IN (3, 11) THEN code END) AS status,
     min(CASE WHEN k = 12 THEN coalesce(code, 0) * 4 + told % 4 END) AS reported{grouped}

@@ -1,4 +1,4 @@
-"""What is to be analysed: files, folders and patterns, here or at any URL that fsspec knows, as a list of single files."""
+"""What is to be analysed: files, folders and patterns, here or at any URL that fsspec knows, as single files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Timers of a fleet: ages, or stretches of quiet, at which far more connections die than just before and after; pure."""
+"""Timers of a fleet: ages, or stretches of quiet, at which far more connections die than just beside; pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hazards of a fleet: deaths per second of watched life, over the age of a connection and over the hour of the day; pure.
+"""Hazards of a fleet: deaths per second of watched life, over the age of a connection and over the day; pure.
 
 The watched time of an age, or of an hour, is what all connections lived in it together, so a busy hour is no dangerous
 one, and many young connections do not make youth dangerous.
@@ -6,6 +6,7 @@ one, and many young connections do not make youth dangerous.
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -67,7 +68,7 @@ def over_age(counts: Counts) -> tuple[Span, ...]:
     edges = _edges(max(float(counts.seconds[0]), 1e-3), max(last, 1e-3))
     ended = counts.deaths + counts.others
     found = []
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
+    for start, end in itertools.pairwise(edges):
         inside = (counts.seconds > start) & (counts.seconds <= end)
         beyond = int(ended[counts.seconds > end].sum())
         watched = float(((counts.seconds[inside] - start) * ended[inside]).sum()) + beyond * (end - start)

@@ -1,30 +1,23 @@
-"""One piece of work in DuckDB: files into connection rows, rows into counts, and rows with their causes out again.
+"""One piece of work in DuckDB: files of any kind into a table of connection rows.
 
-A connection of DuckDB is given; what is made in it are tables by name. The same functions run in this process and on the
-workers of a cluster.
+A connection of DuckDB is given; what is made in it is a table by name, which :mod:`chatkit.fleet.counting` reads. The
+same functions run in this process and on the workers of a cluster.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 from msgspec import Struct
 
 from chatkit.diagnosis import diagnose
-from chatkit.errors import ChatkitError, ImportFailed, InvalidInput, MissingDependency
+from chatkit.errors import ChatkitError, ImportFailed, MissingDependency
 from chatkit.fleet import endings, rows
 from chatkit.fleet.inputs import Failure, Input, at_hand, file_system, local_path
-from chatkit.fleet.tally import DIED, FINENESS, OTHERS, REFUSED, SHORTEST, UNKNOWN, Tally
-from chatkit.fleet.verdicts import AGES, Look, verdict
+from chatkit.fleet.tally import DIED, OTHERS, REFUSED, UNKNOWN
 from chatkit.formats import load_all, make_options
 from chatkit.redact import DEFAULT
-
-if TYPE_CHECKING:
-    from chatkit.fleet.peaks import Peak
-    from chatkit.fleet.together import Moment
 
 MEMORY = "320MB"
 """That DuckDB takes before it puts tables aside on disk."""
@@ -39,6 +32,15 @@ _DIED = f"""(ended AND CASE closed_by WHEN 'server' THEN true
 """Whether it ended against the client's will, as ``chatkit.diagnosis.lives`` has it."""
 _CLASS = f"""CASE WHEN state = 'refused' THEN {REFUSED} WHEN state NOT IN ('open', 'ended') THEN {UNKNOWN}
   WHEN {_DIED} THEN {DIED} ELSE {OTHERS} END"""
+_CHECKED = ", ".join(
+    f"try_cast({name} AS {kind}) AS {name}"
+    if kind.startswith("ENUM")
+    else f"CASE WHEN isfinite({name}) AND {name} >= 0 THEN {name} END AS {name}"
+    if kind == "DOUBLE"
+    else name
+    for name, kind in _TYPES.items()
+)
+"""What stands in somebody's table may be anything."""
 _FULL = (
     "no space left",
     "disk full",
@@ -185,13 +187,9 @@ def _known(base: Any, one: Input) -> str:
 
 
 def _insert_query(base: Any, table: str, query: str, number: int, given: Mapping[str, Any]) -> None:
-    listed = ", ".join(
-        f"try_cast({name} AS {_TYPES[name]}) AS {name}" if _TYPES[name] != rows.COLUMNS[name] else name
-        for name in _TYPES
+    base.execute(
+        f"INSERT INTO {table} SELECT {number}, *, {_CLASS} FROM (SELECT {_CHECKED} FROM ({query}))", dict(given)
     )
-    checked = "* REPLACE (CASE WHEN isfinite(lifetime_s) AND lifetime_s >= 0 THEN lifetime_s END AS lifetime_s)"
-    statement = f"INSERT INTO {table} SELECT {number}, *, {_CLASS} FROM (SELECT {checked} FROM (SELECT {listed} FROM ({query})))"
-    base.execute(statement, dict(given))
 
 
 def _insert(base: Any, table: str, number: int, arrow: Any) -> None:
@@ -241,179 +239,3 @@ def _why(error: Exception) -> str:
     if isinstance(error, MissingDependency):
         raise error
     return DEFAULT.text(str(error)) if isinstance(error, ChatkitError) else f"the table is damaged: {words}"
-
-
-def tally(base: Any, table: str, by: Sequence[str]) -> Tally:
-    """The counts of the table's connections, for each of these columns."""
-    half = "CASE WHEN ended_at IS NOT NULL THEN epoch_us(ended_at) WHEN state = 'open' THEN epoch_us(opened_at) + (lifetime_s * 1e6)::BIGINT END // 500000"
-    gone = f"SELECT {half} AS step, count(*) AS n, count(*) FILTER (class = {DIED}) AS died FROM {table} WHERE class <= {DIED} AND opened_at IS NOT NULL GROUP BY ALL HAVING step IS NOT NULL"
-    quiet = f"SELECT {_step('idle_before_end_s')} AS step, count(*) AS n FROM {table} WHERE class = {DIED} AND idle_before_end_s >= 0 GROUP BY ALL"
-    born = f"SELECT epoch_us(opened_at) // 500000 AS step, count(*) AS n FROM {table} WHERE class <= {DIED} AND opened_at IS NOT NULL AND (ended_at IS NOT NULL OR state = 'open') GROUP BY ALL"
-    cohorts = {
-        name: _columns(
-            base,
-            f"""
-        SELECT {name or "''"} AS value, class, CASE WHEN lifetime_s IS NULL THEN -1 ELSE {_step("lifetime_s")} END AS step, count(*) AS n,
-          min(epoch_us(opened_at)) / 1e6 AS first, max(epoch_us(opened_at)) / 1e6 AS last FROM {table} GROUP BY ALL""",
-        )
-        for name in by or ("",)
-    }
-    for columns in cohorts.values():
-        columns["value"] = columns["value"].astype(object)
-    (count,) = base.execute(f"SELECT count(*) FROM {table}").fetchone()
-    return Tally(
-        rows=count,
-        cohorts=cohorts,
-        quiet=_sorted(base, quiet),  # type: ignore[arg-type]
-        opened=_sorted(base, born),  # type: ignore[arg-type]
-        ended=_sorted(base, gone),  # type: ignore[arg-type]
-    )
-
-
-def _step(seconds: str) -> str:
-    return f"floor(ln(greatest({seconds}, {SHORTEST}) / {SHORTEST}) * {FINENESS})::INTEGER"
-
-
-def _columns(base: Any, query: str) -> dict[str, Any]:
-    table = base.execute(query).to_arrow_table()
-    return {name: table.column(name).to_numpy() for name in table.column_names}
-
-
-def _sorted(base: Any, query: str) -> tuple[Any, ...]:
-    columns = _columns(base, query)
-    order = np.argsort(columns["step"])
-    return tuple(column[order].astype(np.int64) for column in columns.values())
-
-
-def looks(
-    base: Any, table: str, by: str, moments: Sequence[Moment], peaks: Sequence[Peak]
-) -> list[tuple[str | None, str, int, float, int]]:
-    """By value of a column (``""``: of all) and cause: connections, the sum of their probabilities, and how many died.
-
-    Args:
-        moments: at which many died.
-        peaks: timers.
-    """
-    found: dict[tuple[str | None, str], list[float]] = {}
-    query = f"SELECT {by or chr(39) * 2} AS value, cause, class, {_look(moments, peaks)}, count(*) AS n, sum(probability) AS p FROM {table} WHERE {_SPOKEN} GROUP BY ALL"
-    for value, cause, kind, *look, n, p in base.execute(query).fetchall():
-        id, probability = verdict(Look(*look)) if cause is None else (cause, (p or 0.0) / n)
-        entry = found.setdefault((value, id), [0, 0.0, 0])
-        entry[0] += n
-        entry[1] += n * probability
-        entry[2] += n if kind == DIED else 0
-    return [(value, id, int(n), p, int(died)) for (value, id), (n, p, died) in found.items()]
-
-
-_SPOKEN = "state IN ('ended', 'refused')"
-_LOOK = Look._fields
-
-
-def _look(moments: Sequence[Moment], peaks: Sequence[Peak]) -> str:
-    """The columns of :class:`Look`, in its order."""
-    age = (
-        "CASE WHEN lifetime_s IS NULL OR state = 'refused' THEN NULL "
-        + " ".join(f"WHEN lifetime_s < {limit} THEN '{name}'" for name, limit in AGES)
-        + " ELSE 'hours' END"
-    )
-    aged = _within("lifetime_s", [one for one in peaks if one.kind == "age"])
-    quiet = _within("idle_before_end_s", [one for one in peaks if one.kind == "idle"])
-    timer = f"CASE WHEN state = 'refused' THEN 'single' WHEN {aged} AND {quiet} THEN 'either' WHEN {aged} THEN 'age' WHEN {quiet} THEN 'idle' ELSE 'irregular' END"
-    inside = (
-        " OR ".join(f"epoch_us(ended_at) // 500000 BETWEEN {one.first} AND {one.last}" for one in moments) or "false"
-    )
-    together = (
-        f"CASE WHEN state = 'refused' THEN 'single' WHEN class = {DIED} AND ({inside}) THEN 'all' ELSE 'alone' END"
-    )
-    plain = ", ".join(
-        f"{name}::VARCHAR AS {name}" if name in ("state", "closed_by", "transport_how", "transport_by") else name
-        for name in _LOOK[:6]
-    )
-    return f"{plain}, {age} AS age, {timer} AS timer, {together} AS together"
-
-
-def _within(column: str, peaks: Sequence[Peak]) -> str:
-    return (
-        "("
-        + (" OR ".join(f"coalesce({column} BETWEEN {one.low!r} AND {one.high!r}, false)" for one in peaks) or "false")
-        + ")"
-    )
-
-
-def victims(
-    base: Any, table: str, by: Sequence[str], moments: Sequence[Moment]
-) -> list[tuple[int, str, str | None, int, int]]:
-    """Of each moment: number of the moment, column (``close_code`` or one of ``by``), value, deaths, and alive before."""
-    found = []
-    for number, one in enumerate(moments):
-        start, end = one.first * 500_000, (one.last + 1) * 500_000
-        dead = f"class = {DIED} AND epoch_us(ended_at) >= {start} AND epoch_us(ended_at) < {end}"
-        alive = f"class <= {DIED} AND epoch_us(opened_at) < {start} AND coalesce(epoch_us(ended_at), {end}) >= {start}"
-        for name in ("close_code", *by):
-            query = f"SELECT {name}::VARCHAR, count(*) FILTER ({dead}), count(*) FILTER ({alive}) FROM {table} WHERE ({dead}) OR ({alive}) GROUP BY ALL"
-            found += [(number, name, value, died, lived) for value, died, lived in base.execute(query).fetchall()]
-    return found
-
-
-def export(base: Any, table: str, names: Sequence[str], moments: Sequence[Moment], peaks: Sequence[Peak]) -> bytes:
-    """The rows with their causes, as a Parquet file."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    look = _look(moments, peaks)
-    distinct = base.execute(f"SELECT DISTINCT {look} FROM {table} WHERE cause IS NULL AND {_SPOKEN}").fetchall()
-    told = [(*one, *verdict(Look(*one))) for one in distinct]
-    columns = [*_LOOK, "verdict", "sure"]
-    kinds = [
-        pa.int32() if name in ("http_status", "close_code") else pa.float64() if name == "sure" else pa.string()
-        for name in columns
-    ]
-    base.register(
-        "verdicts",
-        pa.table(
-            {
-                name: pa.array([one[n] for one in told], kind)
-                for n, (name, kind) in enumerate(zip(columns, kinds, strict=True))
-            }
-        ),
-    )
-    base.register(
-        "inputs",
-        pa.table({"number": pa.array(range(len(names)), pa.int32()), "name": pa.array(list(names), pa.string())}),
-    )
-    join = " AND ".join(f"l.look_{name} IS NOT DISTINCT FROM v.{name}" for name in _LOOK)
-    looked = f"SELECT r.*, {', '.join(f'k.{name} AS look_{name}' for name in _LOOK)} FROM {table} r, LATERAL (SELECT {look}) k"
-    special = {
-        "source": "coalesce(l.source, i.name) AS source",
-        "cause": f"CASE WHEN {_SPOKEN} THEN coalesce(l.cause, v.verdict) END AS cause",
-        "probability": "CASE WHEN l.cause IS NULL THEN v.sure ELSE l.probability END AS probability",
-    }
-    listed = ", ".join(special.get(name, f"l.{name}::{kind} AS {name}") for name, kind in rows.COLUMNS.items())
-    try:
-        query = (
-            f"SELECT {listed} FROM ({looked}) l LEFT JOIN verdicts v ON {join} LEFT JOIN inputs i ON l.input = i.number"
-        )
-        found = base.execute(query.replace("l.look_state", "l.look_state")).to_arrow_table()
-    finally:
-        base.unregister("verdicts")
-        base.unregister("inputs")
-    sink = io.BytesIO()
-    pq.write_table(found.cast(rows.schema()), sink, compression="zstd")
-    return sink.getvalue()
-
-
-__all__ = [
-    "Failure",
-    "InvalidInput",
-    "Made",
-    "Reading",
-    "Recorded",
-    "connect",
-    "export",
-    "fill",
-    "looks",
-    "make",
-    "recorded",
-    "tally",
-    "victims",
-]

@@ -39,8 +39,8 @@ class Tally(Struct, frozen=True, kw_only=True):
 
     rows: int
     cohorts: dict[str, dict[str, NDArray[Any]]]
-    """By column: ``value`` (text, or ``None`` where it is not told), ``class``, ``step`` of the lifetime (-1 where it is
-    not known), ``n``, and Unix seconds ``first`` and ``last`` of the openings (NaN for none)."""
+    """By column: ``value`` (text, or ``None`` where it is not told), ``class``, ``step`` of the lifetime (-1 where it
+    is not known), ``n``, and Unix seconds ``first`` and ``last`` of the openings (NaN for none)."""
     quiet: tuple[NDArray[np.int64], NDArray[np.int64]]
     """Of the dead: step of the quiet before the end, and how many."""
     opened: tuple[NDArray[np.int64], NDArray[np.int64]]

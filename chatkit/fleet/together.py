@@ -1,4 +1,4 @@
-"""Deaths of many connections in one moment, which are one event and not many (rule of thumb 3 of the taxonomy); pure."""
+"""Deaths of many connections in one moment: one event and not many (rule of thumb 3 of the taxonomy); pure."""
 
 from __future__ import annotations
 

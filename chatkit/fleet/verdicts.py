@@ -32,9 +32,9 @@ class Look(NamedTuple):
     age: str | None
     """``instant``, ``early``, ``minutes`` or ``hours``."""
     timer: str
-    """``age``, ``idle``, ``either`` or ``irregular``: which of the fleet's timers it fits; ``single`` where it is alone."""
+    """``age``, ``idle``, ``either`` or ``irregular``: which of the fleet's timers it fits; ``single`` of an attempt."""
     together: str
-    """``all``, ``some`` or ``alone``: whether others ended in the same moment; ``single`` where it is alone."""
+    """``all``, ``some`` or ``alone``: whether others ended in the same moment; ``single`` of an attempt."""
 
 
 @cache
