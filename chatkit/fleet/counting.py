@@ -43,7 +43,7 @@ def tally(base: Any, table: str, by: Sequence[str]) -> Tally:
         f"SELECT {_step('idle_before_end_s')} AS step, count(*) AS n"
         f" FROM {table} WHERE class = {DIED} AND idle_before_end_s >= 0 GROUP BY ALL"
     )
-    (count,) = base.execute(f"SELECT count(*) FROM {table}").fetchone()
+    ((count,),) = base.execute(f"SELECT count(*) FROM {table}").fetchall()
     return Tally(
         rows=count,
         cohorts={name: _cohorts(base, table, name) for name in by or ("",)},

@@ -127,7 +127,7 @@ def _create(base: Any, table: str) -> None:
 
 
 def _made(base: Any, table: str, names: Sequence[str], failed: list[Failure], events: int) -> Made:
-    (count,) = base.execute(f"SELECT count(*) FROM {table}").fetchone()
+    ((count,),) = base.execute(f"SELECT count(*) FROM {table}").fetchall()
     return Made(names=tuple(names), read=len(names) - len(failed), rows=count, events=events, failed=tuple(failed))
 
 
@@ -150,9 +150,9 @@ def _read_table(base: Any, table: str, number: int, one: Input) -> int:
 
 
 def _read_events(base: Any, table: str, number: int, file: str, columns: list[str], cohorts: Mapping[str, str]) -> int:
-    count, first, last = base.execute(
+    ((count, first, last),) = base.execute(
         "SELECT count(*), min(epoch_us(time)), max(epoch_us(time)) FROM read_parquet($file)", {"file": file}
-    ).fetchone()
+    ).fetchall()
     if not count or first is None:
         return 0
     given: dict[str, Any] = {"file": file, "source": None, "base": first, "last": last}
