@@ -165,7 +165,7 @@ def export(base: Any, table: str, names: Sequence[str], moments: Sequence[Moment
     join = " AND ".join(f"l.look_{name}::{_PLAIN.get(name, 'VARCHAR')} IS NOT DISTINCT FROM v.{name}" for name in look)
     special = {
         "source": "coalesce(l.source, i.name)",
-        "cause": f"CASE WHEN {_SPOKEN} THEN coalesce(l.cause, v.verdict) END",
+        "cause": "CASE WHEN l.spoken THEN coalesce(l.cause, v.verdict) END",
         "probability": "CASE WHEN l.cause IS NULL THEN v.sure ELSE l.probability END",
     }
     listed = ", ".join(f"{special.get(name, f'l.{name}')}::{kind} AS {name}" for name, kind in rows.COLUMNS.items())
@@ -173,7 +173,7 @@ def export(base: Any, table: str, names: Sequence[str], moments: Sequence[Moment
     base.register("inputs", pa.table(inputs))
     try:
         found = base.sql(
-            f"SELECT {listed} FROM (SELECT *, {seen} FROM {table}) l"
+            f"SELECT {listed} FROM (SELECT *, {_SPOKEN} AS spoken, {seen} FROM {table}) l"
             f" LEFT JOIN verdicts v ON {join} LEFT JOIN inputs i ON l.input = i.number"
         ).to_arrow_table()
     finally:

@@ -68,6 +68,8 @@ class Made(Struct, frozen=True, kw_only=True):
     rows: int
     events: int
     failed: tuple[Failure, ...]
+    cohorts: tuple[str, ...] = ()
+    """Columns of ``rows.COHORTS`` in which something stands."""
 
 
 def connect(path: str = ":memory:", *, threads: int | None = None, memory: str = MEMORY) -> Any:
@@ -127,8 +129,11 @@ def _create(base: Any, table: str) -> None:
 
 
 def _made(base: Any, table: str, names: Sequence[str], failed: list[Failure], events: int) -> Made:
-    ((count,),) = base.execute(f"SELECT count(*) FROM {table}").fetchall()
-    return Made(names=tuple(names), read=len(names) - len(failed), rows=count, events=events, failed=tuple(failed))
+    counted = ", ".join(f"count({name})" for name in rows.COHORTS)
+    ((count, *told),) = base.execute(f"SELECT count(*), {counted} FROM {table}").fetchall()
+    cohorts = tuple(name for name, n in zip(rows.COHORTS, told, strict=True) if n)
+    read = len(names) - len(failed)
+    return Made(names=tuple(names), read=read, rows=count, events=events, failed=tuple(failed), cohorts=cohorts)
 
 
 def _read_table(base: Any, table: str, number: int, one: Input) -> int:
