@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from msgspec import Struct
 
@@ -149,8 +149,14 @@ class Fleet(Struct, frozen=True, kw_only=True, eq=False):
             remarks=tuple(Remark(finding=finding) for finding in self._findings()),
             unknown=tuple(f"{one.n:,} ends carry no cause" for one in self.causes if one.id == UNKNOWN),
             headline=self.headline,
-            lives=f"{self.connections:,} connections of {self.files:,} files: {self.deaths:,} died, {self.refused:,} refused",
+            lives=self.summary,
         )
+
+    @property
+    def summary(self) -> str:
+        """What was read, in a line."""
+        words = f"{self.connections:,} connections of {self.files:,} file{'s' if self.files != 1 else ''}"
+        return f"{words}: {self.lives:,} opened, {self.deaths:,} died, {self.refused:,} refused"
 
     def _ranked(self, one: Died) -> RankedCause:
         cause = causes()[one.id]
@@ -279,21 +285,15 @@ def _figure(value: float) -> str:
     return "∞" if math.isinf(value) else f"{value:.3g}"
 
 
-class _Thinned(NamedTuple):
-    time: list[float]
-    survival: list[float]
-    low: list[float]
-    high: list[float]
-
-
 def curve_dict(curve: Curve) -> dict[str, Any]:
     """A curve as JSON, evenly thinned to ``STEPS`` steps."""
     last = len(curve.time) - 1
     places = sorted({round(n * last / (STEPS - 1)) for n in range(STEPS)})
-    columns = _Thinned(
-        *([_plain(float(column[i])) for i in places] for column in (curve.time, curve.survival, curve.low, curve.high))
-    )  # type: ignore[arg-type]
-    return {"n": curve.n, "deaths": curve.events, "median_s": curve.median, "last_s": curve.last} | columns._asdict()
+    columns = {
+        name: [_plain(float(value)) for value in getattr(curve, name)[places]]
+        for name in ("time", "survival", "low", "high")
+    }
+    return {"n": curve.n, "deaths": curve.events, "median_s": curve.median, "last_s": curve.last} | columns
 
 
 def _span(one: Span) -> dict[str, Any]:

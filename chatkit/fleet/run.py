@@ -55,7 +55,7 @@ def analyse_fleet(
     Args:
         files: recordings, logs and captures of any format that chatkit reads; Parquet tables of events or of
             connections; folders, patterns, and URLs that fsspec knows. ``version=…/region=…`` in a path tells a cohort.
-        by: columns to compare by, of ``version``, ``region``, ``proxy`` and ``user_agent``; ``None``: all that are told.
+        by: columns to compare by, of ``version``, ``region``, ``proxy`` and ``user_agent``; ``None``: all told.
         scheduler: address of a ``dask.distributed`` scheduler whose workers do the work; ``None``: this machine does.
         out: folder that gets one row for each connection, as Parquet files in ``connections/``.
         format, profile, pattern: how recordings are read, as for :func:`chatkit.load`.
