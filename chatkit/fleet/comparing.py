@@ -195,7 +195,8 @@ def hazard_ratio(
 
 
 def _at_risk(ended: NDArray[np.int64]) -> NDArray[np.float64]:
-    return (ended.sum() - np.cumsum(ended) + ended).astype(np.float64)
+    found: NDArray[np.float64] = (ended.sum() - np.cumsum(ended) + ended).astype(np.float64)
+    return found
 
 
 def _newton(

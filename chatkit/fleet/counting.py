@@ -47,9 +47,9 @@ def tally(base: Any, table: str, by: Sequence[str]) -> Tally:
     return Tally(
         rows=count,
         cohorts={name: _cohorts(base, table, name) for name in by or ("",)},
-        quiet=_sorted(base, quiet),  # type: ignore[arg-type]
-        opened=_sorted(base, born),  # type: ignore[arg-type]
-        ended=_sorted(base, f"FROM ({gone}) WHERE step IS NOT NULL"),  # type: ignore[arg-type]
+        quiet=_sorted(base, quiet),
+        opened=_sorted(base, born),
+        ended=_sorted(base, f"FROM ({gone}) WHERE step IS NOT NULL"),
     )
 
 

@@ -245,8 +245,9 @@ class _Work:
     def _changes(self, course: Course | None, cohorts: dict[str, Any], by: tuple[str, ...]) -> Any:
         if course is None:
             return ()
-        end = course.start + course.width * len(course.died)
-        seen = [one for name in by for one in appearances(name, tallies.seen(cohorts[name]), course.start, end)]
+        # Whoever opened last is not gone yet: what counts is when openings end.
+        last = course.start + course.width * float(np.flatnonzero(course.opened)[-1] + 1)
+        seen = [one for name in by for one in appearances(name, tallies.seen(cohorts[name]), course.start, last)]
         steps = np.arange(len(course.died))
         busy = np.zeros(len(steps), np.bool_)
         for one in self._moments:

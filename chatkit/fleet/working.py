@@ -146,11 +146,11 @@ class Cluster:
 
     def __init__(self, address: str) -> None:
         try:
-            from distributed import Client
+            import distributed
         except ImportError:
             raise MissingDependency("work on a cluster", package="distributed", extra="fleet") from None
         try:
-            self._client = Client(address, timeout=PATIENCE, set_as_default=False)
+            self._client: Any = _untyped(distributed).Client(address, timeout=PATIENCE, set_as_default=False)
         except (OSError, ValueError, TimeoutError) as error:
             raise ConnectFailed(
                 f"no scheduler answers: {error}", target=address, stage="tcp", remedy="dask scheduler"
@@ -164,15 +164,15 @@ class Cluster:
 
     def make(self, shares: Sequence[list[Input]], reading: Reading) -> Iterator[tuple[Any, Made]]:
         """As :class:`Crew` has it."""
-        from distributed import KilledWorker, as_completed
+        import distributed
 
         pieces = [self._client.submit(_make, share, reading, pure=False) for share in shares]
         told = {self._client.submit(itemgetter(1), piece, pure=False): n for n, piece in enumerate(pieces)}
-        for future in as_completed(list(told)):
+        for future in _untyped(distributed).as_completed(list(told)):
             n = told[future]
             try:
                 yield pieces[n], future.result()
-            except KilledWorker:
+            except distributed.KilledWorker:
                 names = tuple(one.shown for one in shares[n])
                 failed = tuple(Failure(name=name, why="every worker that read it died") for name in names)
                 yield None, Made(names=names, read=0, rows=0, events=0, failed=failed)
@@ -210,6 +210,11 @@ class Cluster:
     def close(self) -> None:
         """As :class:`Crew` has it; the cluster stays."""
         self._client.close()
+
+
+def _untyped(module: Any) -> Any:
+    """A module whose functions have no annotations, for a type checker that wants some."""
+    return module
 
 
 def _make(inputs: list[Input], reading: Reading) -> tuple[Any, Made]:

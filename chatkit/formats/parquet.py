@@ -1,8 +1,8 @@
 """Events as a Parquet table, one row each: what ``Trace.to_arrow`` hands over, what tells an ending, and the event.
 
 Columns: ``id``, ``at`` (s), ``time`` (µs UTC), ``type``, ``connection``, ``size`` (bytes), ``text``; then ``code``
-(close code, or HTTP status), ``by``, ``how`` (of the transport's end, or the stage that failed) and ``event``, the event
-as its line in a recording. The header stands in the file's metadata. Engines that know nothing of chatkit read the rest.
+(close code, or HTTP status), ``by``, ``how`` (of the transport's end, or the stage that failed) and ``event``, which is
+the event as its line in a recording. The header stands in the file's metadata. Any engine reads the rest.
 """
 
 from __future__ import annotations

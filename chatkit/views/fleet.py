@@ -158,7 +158,8 @@ def card(fleet: Fleet) -> str:
         items = "".join(f"<li>{_e(line)}</li>" for line in found)
         parts.append(f"<p><b>{_e(title)}</b></p><ul style='margin:0 0 6px 18px;padding:0'>{items}</ul>")
     body = "".join(parts)
-    return f"<style>{verdict.stylesheet()}</style><section class='ckv' data-tone='{tone}' aria-label='fleet'>{body}</section>"
+    style = f"<style>{verdict.stylesheet()}</style>"
+    return f"{style}<section class='ckv' data-tone='{tone}' aria-label='fleet'>{body}</section>"
 
 
 def _table(cohorts: Sequence[Cohort]) -> str:
@@ -168,7 +169,8 @@ def _table(cohorts: Sequence[Cohort]) -> str:
     caption = (
         "<caption class='ckv-dim' style='text-align:left'>each cohort against all others, the worst first</caption>"
     )
-    return f"<table style='border-collapse:collapse;margin:0 0 6px'>{caption}<thead>{_row('th', head)}</thead><tbody>{rows}</tbody></table>{more}"
+    inside = f"{caption}<thead>{_row('th', head)}</thead><tbody>{rows}</tbody>"
+    return f"<table style='border-collapse:collapse;margin:0 0 6px'>{inside}</table>{more}"
 
 
 def _row(tag: str, cells: Iterable[str]) -> str:

@@ -119,7 +119,8 @@ def cohort_plot(cohorts: Sequence[Cohort], *, theme: str = "both") -> go.Figure:
             "width": 4,
         },
         "customdata": [[one.events, one.n, one.p] for one in shown],
-        "hovertemplate": "%{x:.3g} ×, %{customdata[0]:,} of %{customdata[1]:,}, p = %{customdata[2]:.2g}<extra></extra>",
+        "hovertemplate": "%{x:.3g} ×, %{customdata[0]:,} of %{customdata[1]:,}, p = %{customdata[2]:.2g}"
+        "<extra></extra>",
     }
     names = [
         html.escape(f"{one.by} {clip(one.value, 26)}" + (" (refused)" if one.measure == "refusals" else ""))
