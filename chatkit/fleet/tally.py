@@ -166,7 +166,7 @@ def course(tally: Tally) -> Course | None:
         at = (moments + 0.5) * TOGETHER - start
         place = np.floor(at / width).astype(np.int64)
         number = np.bincount(place, weights=weight, minlength=size).astype(np.int64)
-        after: NDArray[np.float64] = np.bincount(place, weights=weight * (at - place * width), minlength=size)
+        after = np.bincount(place, weights=weight * (at - place * width), minlength=size).astype(np.float64)
         return number, after
 
     return Course(start, float(width), *spread(born, births), *spread(gone, ends), spread(gone, deaths)[0])
