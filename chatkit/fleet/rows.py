@@ -181,7 +181,8 @@ def _how(trace: Trace, one: Connection) -> str | None:
         return None
     if one.ending.transport is not None:
         return one.ending.transport.how
-    return None if "transport-end" in trace.not_visible or one.ending.reported is not None else "none"
+    hidden = "transport-end" in trace.not_visible or one.ending.reported is not None
+    return None if hidden or one.state != "ended" else "none"
 
 
 def _otherwise(one: Connection, diagnosis: Diagnosis | None) -> str | None:
