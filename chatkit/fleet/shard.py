@@ -33,7 +33,9 @@ _DIED = f"""(ended AND CASE closed_by WHEN 'server' THEN true
 _CLASS = f"""CASE WHEN state = 'refused' THEN {REFUSED} WHEN state NOT IN ('open', 'ended') THEN {UNKNOWN}
   WHEN {_DIED} THEN {DIED} ELSE {OTHERS} END"""
 _CHECKED = ", ".join(
-    f"try_cast({name} AS {kind}) AS {name}"
+    f"coalesce(try_cast(state AS {kind}), 'unknown') AS state"
+    if name == "state"
+    else f"try_cast({name} AS {kind}) AS {name}"
     if kind.startswith("ENUM")
     else f"CASE WHEN isfinite({name}) AND {name} >= 0 THEN {name} END AS {name}"
     if kind == "DOUBLE"

@@ -168,7 +168,7 @@ class Cluster:
 
         pieces = [self._client.submit(_make, share, reading, pure=False) for share in shares]
         told = {self._client.submit(itemgetter(1), piece, pure=False): n for n, piece in enumerate(pieces)}
-        for future in _untyped(distributed).as_completed(list(told)):
+        for future in _untyped(distributed).as_completed(list(told), loop=self._client.loop):
             n = told[future]
             try:
                 yield pieces[n], future.result()
