@@ -14,7 +14,9 @@ def test_each_file_once(tmp_path) -> None:
     (tmp_path / "a").mkdir()
     for name in ("a/one.jsonl", "a/two.parquet", ".hidden", "three.log"):
         (tmp_path / name).write_bytes(b"PAR1..." if name.endswith("parquet") else b"x")
-    found, failed = expand([str(tmp_path), str(tmp_path / "*.log"), str(tmp_path / "nowhere"), f"file://{tmp_path}/three.log"])
+    found, failed = expand(
+        [str(tmp_path), str(tmp_path / "*.log"), str(tmp_path / "nowhere"), f"file://{tmp_path}/three.log"]
+    )
     names = [one.name.removeprefix(str(tmp_path) + "/") for one in found]
     assert names[:3] == ["a/one.jsonl", "a/two.parquet", "three.log"]
     assert [one.table for one in found][:3] == [False, True, False]

@@ -44,7 +44,12 @@ def test_the_table_has_the_columns_that_others_rely_on(tmp_path) -> None:
     schema = pq.read_schema(tmp_path / "rows.parquet")
     assert schema.names == list(rows.COLUMNS) == list(rows.Row.__struct_fields__)
     assert str(schema.field("opened_at").type) == "timestamp[us, tz=UTC]"
-    assert [str(schema.field(name).type) for name in ("lifetime_s", "ended", "close_code", "cause")] == ["double", "bool", "int32", "string"]
+    assert [str(schema.field(name).type) for name in ("lifetime_s", "ended", "close_code", "cause")] == [
+        "double",
+        "bool",
+        "int32",
+        "string",
+    ]
 
 
 def test_what_cannot_be_written(tmp_path) -> None:

@@ -25,7 +25,9 @@ def test_parts_add_up_to_the_whole() -> None:
     lives = crowd(900)
     whole, parts = counted(lives), tally.merged([counted(lives[:100]), counted(lives[100:101]), counted(lives[101:])])
     assert parts.rows == whole.rows == 900
-    for mine, theirs in zip((*parts.quiet, *parts.opened, *parts.ended), (*whole.quiet, *whole.opened, *whole.ended), strict=True):
+    for mine, theirs in zip(
+        (*parts.quiet, *parts.opened, *parts.ended), (*whole.quiet, *whole.opened, *whole.ended), strict=True
+    ):
         assert mine.tolist() == theirs.tolist()
     for value in (BAD, GOOD):
         mine, theirs = (tally.counts(one.cohorts["version"], value) for one in (parts, whole))
@@ -43,8 +45,19 @@ def test_a_duration_is_known_to_a_thousandth() -> None:
 
 def test_many_values_are_pooled() -> None:
     """The largest stay, the others are one; nobody is lost."""
-    lives = [rows.Row(source="s", connection=str(n), state="ended", ended=True, lifetime_s=1.0, closed_by="server",
-                      close_code=1011, version=f"v{min(n, 100)}") for n in range(300)]
+    lives = [
+        rows.Row(
+            source="s",
+            connection=str(n),
+            state="ended",
+            ended=True,
+            lifetime_s=1.0,
+            closed_by="server",
+            close_code=1011,
+            version=f"v{min(n, 100)}",
+        )
+        for n in range(300)
+    ]
     columns = tally.pooled(counted(lives).cohorts["version"])
     values = set(columns["value"].tolist())
     assert len(values) == tally.MOST_VALUES + 1

@@ -44,7 +44,9 @@ def numbers(fleet) -> tuple[Any, ...]:
     """What must not depend on who did the work."""
     told = fleet.to_dict()
     told["causes"] = sorted((one["id"], one["n"]) for one in told["causes"])
-    return tuple(told[key] for key in ("connections", "deaths", "refused", "events", "cohorts", "survival", "causes", "timers"))
+    return tuple(
+        told[key] for key in ("connections", "deaths", "refused", "events", "cohorts", "survival", "causes", "timers")
+    )
 
 
 def test_a_cluster_counts_what_this_machine_counts(cluster, folder, tmp_path) -> None:
