@@ -15,7 +15,6 @@ import msgspec
 
 from chatkit.errors import ImportFailed, MissingDependency
 from chatkit.events import (
-    KIND_CODE,
     AttemptFailed,
     CloseReceived,
     CloseSent,
@@ -24,9 +23,9 @@ from chatkit.events import (
     TransportEnded,
     UpgradeAnswered,
 )
-from chatkit.formats.jsonl import read_header
+from chatkit.formats.jsonl import append, read_header
 from chatkit.formats.source import Options, Source
-from chatkit.trace import EVENT_DECODER, Trace, TraceBuilder
+from chatkit.trace import Trace, TraceBuilder
 
 FORMAT = "parquet"
 TITLE = "events as a Parquet table"
@@ -38,7 +37,6 @@ KEY = b"chatkit.trace"
 MAGIC = b"PAR1"
 BATCH = 65_536
 """Rows that are decoded at a time."""
-_BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def sniff(start: bytes) -> bool:
@@ -65,20 +63,10 @@ def read(source: Source, options: Options) -> Trace:
             for batch in file.iter_batches(BATCH, columns=["event"]):
                 for line in batch.column(0).to_pylist():
                     number += 1
-                    _append(builder, clean((line or "").encode()), number, source.name)
-        except pa.ArrowException as error:
+                    append(builder, clean((line or "").encode()), number, source.name, last=False)
+        except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
             raise ImportFailed(f"the table is damaged: {_first_line(error)}", source=source.name) from None
     return builder.build()
-
-
-def _append(builder: TraceBuilder, line: bytes, number: int, source: str) -> None:
-    try:
-        event = EVENT_DECODER.decode(line)
-    except _BROKEN as error:
-        raise ImportFailed(
-            f"the row holds no event: {error}", source=source, entry=number, field="event", got=line[:80]
-        ) from None
-    builder.append_row(line, event.at, KIND_CODE[type(event)], event.connection, getattr(event, "size", -1))
 
 
 def _without_events(source: Source, names: list[str]) -> ImportFailed:

@@ -25,7 +25,8 @@ def test_the_incident() -> None:
     assert first.cause == "early-ping-abort"
     assert 0.5 < (first.probability or 0) < 1
     assert first.region == "eu"
-    assert first.opened_at is not None and first.ended_at is not None
+    assert first.opened_at is not None
+    assert first.ended_at is not None
     assert first.lifetime_s == pytest.approx((first.ended_at - first.opened_at).total_seconds(), abs=1e-5)
     assert "?" not in (first.target or "")
 

@@ -6,14 +6,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from chatkit.errors import ImportFailed
-from chatkit.formats import load, parquet
+from chatkit.formats import jsonl, load, parquet
 from tests.diagnosis.stories import stories
 
 
 @pytest.mark.parametrize("story", stories()[:12], ids=lambda one: one.name)
 def test_there_and_back(story, tmp_path) -> None:
     """Every event, the header, the connections."""
-    trace = story.trace()
+    jsonl.dump(story.trace(), tmp_path / "t.jsonl")
+    trace = jsonl.load(tmp_path / "t.jsonl")
     parquet.dump(trace, tmp_path / "t.parquet")
     again = load(tmp_path / "t.parquet")
     assert list(again) == list(trace)
@@ -47,5 +48,5 @@ def test_what_is_no_recording(tmp_path) -> None:
     column = ["{}", *table.column("event").to_pylist()[1:]]
     changed = table.set_column(table.column_names.index("event"), "event", [column])
     pq.write_table(changed, tmp_path / "odd.parquet")
-    with pytest.raises(ImportFailed, match="holds no event"):
+    with pytest.raises(ImportFailed, match="is no event"):
         load(tmp_path / "odd.parquet")
