@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from chatkit.diagnosis.case import Case
 from chatkit.diagnosis.engine import rank
 from chatkit.diagnosis.observation import Observation
-from chatkit.fleet.rows import COHORTS
+from chatkit.fleet.rows import COHORTS, HOWS, SIDES, STATES
 
 NEEDED = ("connection", "type", "time")
 """Columns without which a table is none of events."""
@@ -33,8 +33,13 @@ _KINDS = {
     "EndReported": 12,
 }
 """Numbers of the kinds that are told apart; from 8 on they end a connection, at one moment in this order."""
-_SIDES = ("client", "server")
-_HOWS = ("fin", "rst", "timeout", "local")
+WORDS = {
+    "state": f"ENUM{STATES}",
+    "closed_by": f"ENUM{SIDES}",
+    "transport_how": f"ENUM{HOWS}",
+    "transport_by": f"ENUM{SIDES}",
+}
+"""Types of the columns that hold one of a few words: a byte each, where a text would take sixteen."""
 _STAGES = ("dns", "tcp", "tls", "upgrade", "established")
 _CODE = r"^(?:sent close|received close|upgrade answered|ended|ended by client|ended by server) (\d{3,4})"
 _BY = r"^(?:transport ended: [a-zA-Z -]+|ended) by (client|server)"
@@ -96,8 +101,8 @@ SELECT $source AS source, connection, NULL::VARCHAR AS target,
   lived AND ended IS NOT NULL AS ended,
   CASE WHEN lived THEN greatest(ended - greatest(coalesce(active, opened), coalesce(opened, active)), 0) / 1e6 END
     AS idle_before_end_s,
-  CASE WHEN lived AND ended IS NULL THEN 'open' WHEN lived THEN 'ended'
-    WHEN refused OR ended IS NOT NULL THEN 'refused' ELSE 'unknown' END AS state,
+  CASE WHEN lived AND ended IS NULL THEN {_word("open", "state")} WHEN lived THEN {_word("ended", "state")}
+    WHEN refused OR ended IS NOT NULL THEN {_word("refused", "state")} ELSE {_word("unknown", "state")} END AS state,
   status::INTEGER AS http_status,
   CASE WHEN NOT lived OR ended IS NULL THEN NULL WHEN closed IS NOT NULL THEN closed // 2 % 8192
     WHEN reported >= 4 THEN reported // 4 ELSE 1006 END::INTEGER AS close_code,
@@ -105,12 +110,15 @@ SELECT $source AS source, connection, NULL::VARCHAR AS target,
         _name(
             "CASE WHEN closed IS NOT NULL THEN closed % 2 + 1 WHEN k = 12 AND reported % 4 > 0 THEN reported % 4"
             " WHEN side > 0 THEN side ELSE reported % 4 END",
-            _SIDES,
+            SIDES,
+            "closed_by",
         )
     } AS closed_by,
-  CASE WHEN how IS NOT NULL THEN {_name("how", _HOWS)} WHEN ended IS NOT NULL AND lived AND reported IS NULL THEN 'none'
+  CASE WHEN how IS NOT NULL THEN {
+        _name("how", HOWS, "transport_how")
+    } WHEN ended IS NOT NULL AND lived AND reported IS NULL THEN {_word("none", "transport_how")}
     END AS transport_how,
-  {_name("side", _SIDES)} AS transport_by,
+  {_name("side", SIDES, "transport_by")} AS transport_by,
   NULL::VARCHAR AS who,
   CASE WHEN NOT lived AND status IS NULL THEN {_switch_number("stage", [cause for cause, _ in _stages()])} END AS cause,
   CASE WHEN NOT lived AND status IS NULL THEN {_switch_number("stage", [chance for _, chance in _stages()])} END
@@ -124,7 +132,7 @@ def _time(name: str) -> str:
 
 
 def _of_columns() -> tuple[str, str, str]:
-    how = {name: n for n, name in enumerate(_HOWS, 1)} | {name: n for n, name in enumerate(_STAGES, 1)}
+    how = {name: n for n, name in enumerate(HOWS, 1)} | {name: n for n, name in enumerate(_STAGES, 1)}
     return "code", _switch('"by"', {"client": 1, "server": 2}), _switch("how", how)
 
 
@@ -162,8 +170,14 @@ def _switch_number(value: str, results: list[str] | list[float]) -> str:
     return f"CASE {value} " + " ".join(f"WHEN {n} THEN {one}" for n, one in enumerate(told, 1)) + " END"
 
 
-def _name(value: str, names: tuple[str, ...]) -> str:
-    return f"CASE ({value}) " + " ".join(f"WHEN {n} THEN '{name}'" for n, name in enumerate(names, 1)) + " END"
+def _word(word: str, column: str) -> str:
+    return f"'{word}'::{WORDS[column]}"
+
+
+def _name(value: str, names: tuple[str, ...], column: str) -> str:
+    """The word at a number from 1 on."""
+    told = " ".join(f"WHEN {n} THEN {_word(name, column)}" for n, name in enumerate(names, 1))
+    return f"CASE ({value}) {told} END"
 
 
 def _stages() -> list[tuple[str, float]]:

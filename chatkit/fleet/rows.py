@@ -53,6 +53,8 @@ COHORTS = ("version", "region", "proxy", "user_agent")
 NEEDED = ("connection", "ended_at", "lifetime_s", "ended", "state")
 """Without these a table is none of connections; of the others each may be missing."""
 STATES = ("refused", "open", "ended", "unknown")
+SIDES = ("client", "server")
+HOWS = ("fin", "rst", "timeout", "local", "none")
 LONGEST = 200
 """Characters of a text in a row."""
 

@@ -19,12 +19,9 @@ from chatkit.fleet.tally import DIED, OTHERS, REFUSED, UNKNOWN
 from chatkit.formats import load_all, make_options
 from chatkit.redact import DEFAULT
 
-MEMORY = "320MB"
+MEMORY = "400MB"
 """That DuckDB takes before it puts tables aside on disk."""
-_STATE = f"ENUM{rows.STATES}"
-_SIDE = "ENUM('client', 'server')"
-_HOW = "ENUM('fin', 'rst', 'timeout', 'local', 'none')"
-_TYPES = rows.COLUMNS | {"state": _STATE, "closed_by": _SIDE, "transport_how": _HOW, "transport_by": _SIDE}
+_TYPES = rows.COLUMNS | endings.WORDS
 _CLEAN = (1000, 1001, 1005)
 _DIED = f"""(ended AND CASE closed_by WHEN 'server' THEN true
   WHEN 'client' THEN coalesce(close_code NOT IN {(*_CLEAN, 1006)}, false)
@@ -158,7 +155,7 @@ def _read_table(base: Any, table: str, number: int, one: Input) -> int:
 
 def _read_events(base: Any, table: str, number: int, file: str, columns: list[str], cohorts: Mapping[str, str]) -> int:
     ((count, first, last),) = base.execute(
-        "SELECT count(*), min(epoch_us(time)), max(epoch_us(time)) FROM read_parquet($file)", {"file": file}
+        "SELECT count(*), epoch_us(min(time)), epoch_us(max(time)) FROM read_parquet($file)", {"file": file}
     ).fetchall()
     if not count or first is None:
         return 0

@@ -79,7 +79,8 @@ class Local:
 
     def __init__(self, folder: Path, threads: int | None = None) -> None:
         self.workers = threads or os.cpu_count() or 1
-        self._base = shard.connect(threads=self.workers)
+        # A file, for DuckDB packs the tables of a file and lets them go from memory.
+        self._base = shard.connect(str(folder / "rows.duckdb"), threads=self.workers)
         # Not by a name in the statement: a folder may be called anything.
         self._base.execute("SET temp_directory = '" + str(folder).replace("'", "''") + "'")
 
