@@ -21,7 +21,7 @@ from chatkit.fleet.peaks import Peak, peaks
 from chatkit.fleet.rates import Course, over_age, over_day
 from chatkit.fleet.result import Died, Event, Fleet
 from chatkit.fleet.rows import COHORTS
-from chatkit.fleet.shard import Reading
+from chatkit.fleet.shard import Reading, in_words
 from chatkit.fleet.together import Moment, moments
 from chatkit.fleet.working import Cluster, Crew, Local
 
@@ -83,7 +83,7 @@ def analyse_fleet(
         raise InvalidInput("nothing to analyse", expected="a file or more", got="none")
     target = _folder(out) if out is not None else None
     inputs, failed = expand(map(str, files))
-    with tempfile.TemporaryDirectory(prefix="chatkit-fleet-", dir=target) as folder:
+    with in_words(), tempfile.TemporaryDirectory(prefix="chatkit-fleet-", dir=target) as folder:
         crew: Crew = Cluster(scheduler) if scheduler is not None else Local(Path(folder), threads)
         with closing(crew):
             work = _Work(crew, progress, len(inputs) + len(failed), failed)

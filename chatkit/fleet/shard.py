@@ -6,7 +6,8 @@ same functions run in this process and on the workers of a cluster.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from msgspec import Struct
@@ -87,6 +88,22 @@ def connect(path: str = ":memory:", *, threads: int | None = None, memory: str =
     if threads is not None:
         base.execute(f"SET threads = {int(threads)}")
     return base
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """What DuckDB raises inside comes out as an error for people: a full disk, too little memory.
+
+    Raises:
+        ChatkitError: it could not go on.
+    """
+    try:
+        yield
+    except Exception as error:
+        if type(error).__module__.split(".")[0] not in ("duckdb", "_duckdb"):
+            raise
+        words = _why(error).removeprefix("the table is damaged: ")
+        raise ChatkitError(f"the analysis cannot go on: {words}", remedy="more memory or disk") from None
 
 
 def make(base: Any, table: str, inputs: Sequence[Input], reading: Reading) -> Made:
