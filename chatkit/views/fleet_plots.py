@@ -28,6 +28,8 @@ ROW = 30
 MOST_COHORTS = 16
 WIDE = 1000.0
 """Times: a ratio beyond is drawn at the edge."""
+TICKS = (0.001, 0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10, 100, 1000)
+"""Of an axis of ratios."""
 _HOUR = 3600.0
 
 
@@ -58,7 +60,11 @@ def hazard_plot(spans: Sequence[Span], *, over: str = "age", theme: str = "both"
         "error_y": {
             "type": "data",
             "symmetric": False,
-            "array": [max(one.hazard.high * _HOUR - rate, 0.0) for one, rate in zip(spans, rates, strict=True)],
+            # Without a death there is only an upper bound, which may reach to the sky.
+            "array": [
+                max(one.hazard.high * _HOUR - rate, 0.0) if rate else 0.0
+                for one, rate in zip(spans, rates, strict=True)
+            ],
             "arrayminus": [max(rate - one.hazard.low * _HOUR, 0.0) for one, rate in zip(spans, rates, strict=True)],
             "color": base.dim,
             "thickness": 1,
@@ -133,12 +139,11 @@ def cohort_plot(cohorts: Sequence[Cohort], *, theme: str = "both") -> go.Figure:
         "range": [-0.7, len(shown) - 0.3],
         "automargin": True,
     }
+    ticks = {"type": "log", "tickmode": "array", "tickvals": TICKS, "ticktext": [f"{tick:g} ×" for tick in TICKS]}
     line = {"type": "line", "xref": "x", "yref": "paper", "x0": 1, "x1": 1, "y0": 0, "y1": 1}
     line["line"] = {"color": base.dim, "width": 1, "dash": "dot"}
     height = TOP + BOTTOM + ROW * max(len(shown), 3)
-    return base.figure(
-        [dots], "times as often as the others", "", x={"type": "log", "dtick": "D2"}, y=y, shapes=[line], height=height
-    )
+    return base.figure([dots], "times as often as the others", "", x=ticks, y=y, shapes=[line], height=height)
 
 
 def _within(value: float) -> float:
