@@ -8,6 +8,7 @@ eight aggregates over integers.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import cache
 
 from chatkit.diagnosis.case import Case
 from chatkit.diagnosis.engine import rank
@@ -180,6 +181,7 @@ def _name(value: str, names: tuple[str, ...], column: str) -> str:
     return f"CASE ({value}) {told} END"
 
 
+@cache
 def _stages() -> list[tuple[str, float]]:
     """By stage: the cause that an attempt's failure there has without more evidence."""
     best = [

@@ -1,8 +1,8 @@
 """What the analysis of a fleet costs: 10 M events of 1 M connections in Parquet → endings, survival, simultaneous deaths,
 ÷ one scan by DuckDB that sums every column the analysis reads; 100 M events ÷ ten times that; two workers ÷ one.
 
-Each turn is a process of its own, and the contestants take turns. The time is that of the call; the memory is the peak of
-the process, interpreter and libraries included. ``python -m tests.bench.fleet --big`` adds the 100 M events.
+Each turn is a process of its own, and the contestants take turns. The time is that of the call, in a process that has
+its libraries loaded; the memory is the peak of the process, interpreter and libraries included. ``python -m tests.bench.fleet --big`` adds the 100 M events.
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ def write(path: Path, first: int, last: int, seed: int) -> None:
 
 def child(*arguments: str, threads: int | None = None) -> dict[str, Any]:
     """One turn in a process of its own: ``seconds``, ``peak`` (MiB) and what was counted."""
-    command = [sys.executable, "-m", "tests.bench.fleet", "--child", str(threads or 0), *arguments]
+    work, *files = arguments
+    warm = str(Path(files[0]).with_name("small.parquet"))
+    command = [sys.executable, "-m", "tests.bench.fleet", "--child", str(threads or 0), work, warm, *files]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr[-2000:])
@@ -76,7 +78,14 @@ def child(*arguments: str, threads: int | None = None) -> dict[str, Any]:
     return found
 
 
-def _child(threads: int, work: str, files: list[str]) -> None:
+def _warm(file: str) -> None:
+    """A small analysis: libraries are loaded when it is over."""
+    import chatkit.fleet
+
+    chatkit.fleet.analyse_fleet(file, threads=1)
+
+
+def _child(threads: int, work: str, warm: str, files: list[str]) -> None:
     import duckdb
 
     import chatkit.fleet
@@ -88,7 +97,8 @@ def _child(threads: int, work: str, files: list[str]) -> None:
         workers = int(work.removeprefix("cluster"))
         cluster = LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None)
         client = cluster.get_client()
-        client.run(__import__, "chatkit.fleet.working")  # a worker that is there already has its libraries
+        client.run(_warm, warm)  # workers that are there already have their libraries
+    _warm(warm)
     began = time.perf_counter()
     if work == "scan":
         base = duckdb.connect()
@@ -119,6 +129,7 @@ def rows(big: bool = False) -> list[Measure]:
             raise CannotRun(f"less than {_NEEDED >> 30} GiB of disk are free")
         whole = home / "events.parquet"
         write(whole, 0, CONNECTIONS, 1)
+        write(home / "small.parquet", 0, 1000, 1)
         parts = [home / f"part-{n}.parquet" for n in range(FILES)]
         for n, part in enumerate(parts):
             write(part, n * CONNECTIONS // FILES, (n + 1) * CONNECTIONS // FILES, 1)
@@ -171,7 +182,7 @@ def _big(home: Path) -> list[Measure]:
 def main() -> None:
     """Prints the table."""
     if sys.argv[1:2] == ["--child"]:
-        _child(int(sys.argv[2]), sys.argv[3], sys.argv[4:])
+        _child(int(sys.argv[2]), sys.argv[3], sys.argv[4], sys.argv[5:])
         return
     show(rows(big="--big" in sys.argv))
 
