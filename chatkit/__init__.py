@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from chatkit.client import BackgroundChat, BotPool, ChatClient, connect
     from chatkit.diagnosis import diagnose
     from chatkit.errors import ChatkitError
+    from chatkit.fleet import analyse_fleet
     from chatkit.formats import load
     from chatkit.investigation import investigate
     from chatkit.lab import Bot, LabServer, start_lab
@@ -35,6 +36,8 @@ _ROOMS = {
     "load": "chatkit.formats",
     "merge": "chatkit.merging",
     "diagnose": "chatkit.diagnosis",
+    # many of them
+    "analyse_fleet": "chatkit.fleet",
     # talking to a backend
     "BackgroundChat": "chatkit.client",
     "BotPool": "chatkit.client",
@@ -81,6 +84,7 @@ __all__ = [
     "TimelineExplorer",
     "Trace",
     "Verdict",
+    "analyse_fleet",
     "check",
     "connect",
     "diagnose",

@@ -13,6 +13,7 @@ import chatkit
 
 DATA = Path(__file__).parent / "data"
 FILES = {
+    "fleet.parquet": "runbooks/fleet.parquet",
     "incident.har": "har/mitmproxy-early-ping-abort.har",
     "incident.pcap": "runbooks/wire-incident.pcap",
     "client.log": "runbooks/client-side.log",

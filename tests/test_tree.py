@@ -25,6 +25,7 @@ NOT_MIRRORED = {
     "lab/__init__.py": "test_exports.py",
     "client/__init__.py": "test_exports.py",
     "cli/__init__.py": "cli/test_main.py",
+    "fleet/__init__.py": "test_exports.py",
     "preflight/__init__.py": "preflight/test_run.py",
     "runbooks/__init__.py": "runbooks/test_shelf.py",
     "investigation/__init__.py": "investigation/test_run.py",

@@ -29,8 +29,8 @@ VERBS: Mapping[str, str] = {
     "diagnose": "find out by experiment why connections to a live backend drop",
     "convert": "turn evidence into another format",
     "report": "write one offline HTML file that tells why, with its evidence",
-    "runbook": "run one runbook headless; its verdict is the exit code",
     "fleet": "many connections: compare recordings, or open connections",
+    "runbook": "run one runbook headless; its verdict is the exit code",
     "completion": "print the completion script for bash, zsh or fish",
 }
 """One line for each verb; the module is ``chatkit.cli.VERB``."""

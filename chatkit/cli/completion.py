@@ -53,6 +53,11 @@ def _tree() -> argparse.ArgumentParser:
 def _complete(action: argparse.Action, words: Mapping[str, list[str]]) -> None:
     import shtab
 
+    if isinstance(action, argparse._SubParsersAction):
+        for command in action.choices.values():
+            for inner in command._actions:
+                _complete(inner, words)
+        return
     metavar = str(action.metavar)
     if metavar in words:
         action.choices = words[metavar]

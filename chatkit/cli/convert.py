@@ -20,6 +20,7 @@ WRITERS = {
     ".trace.json": "perfetto",
     ".jsonl": "jsonl",
     ".har": "har_out",
+    ".parquet": "parquet",
 }
 """By the end of the name: the module of ``chatkit.formats`` whose ``dump(trace, path)`` writes it.
 

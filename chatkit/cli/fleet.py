@@ -6,7 +6,7 @@ import argparse
 import importlib
 
 SUMMARY = "many connections: compare recordings, or open connections"
-COMMANDS = ("connect",)
+COMMANDS = ("analyse", "connect")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -70,7 +70,7 @@ def ending_value(facts: Facts, life: Life) -> str:
     if ending.first == "client" and ending.close_received is None and _lost(facts, life):
         return "silence"  # what we did then was the consequence
     if code is not None and code != 1006:
-        return _close_value(code)
+        return close_value(code)
     told = ending.reported
     if told is not None and told.code is None and told.by is not None:
         return "close-hidden"
@@ -87,7 +87,8 @@ def ending_value(facts: Facts, life: Life) -> str:
     return "abort" if code == 1006 else "hidden"
 
 
-def _close_value(code: int) -> str:
+def close_value(code: int) -> str:
+    """A close code, as the observable ``ending`` knows it."""
     if code in _AUTH:
         return "close-auth"
     if code in _REPLACED:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Curve", "Fit", "Hazard", "Lives", "LogRank", "Pattern",
-    "curves", "hazard", "kaplan_meier", "lives", "log_rank", "pattern",
+    "curves", "hazard", "kaplan_meier", "lives", "log_rank", "pattern", "rate",
 ]  # fmt: skip
 
 
@@ -40,7 +40,7 @@ class Curve(Struct, frozen=True, kw_only=True, eq=False):
     """Lives watched until just before each moment."""
     deaths: NDArray[np.int64]
     censored: NDArray[np.float64]
-    """Seconds, ascending: how long the others were watched."""
+    """Seconds, ascending: how long the others were watched; of lives counted together, each duration once."""
     n: int
     events: int
     """Deaths; the other lives are censored."""
@@ -86,20 +86,28 @@ class LogRank(NamedTuple):
     """Deaths by cohort if all died alike."""
 
 
-def kaplan_meier(duration: ArrayLike, died: ArrayLike, *, confidence: float = 0.95) -> Curve:
+def kaplan_meier(
+    duration: ArrayLike, died: ArrayLike, *, lives: ArrayLike | None = None, confidence: float = 0.95
+) -> Curve:
     """The product-limit estimator (Kaplan and Meier 1958).
 
     Args:
         duration: seconds, one per life; lives of unknown duration (NaN) are left out.
         died: whether each life ended by death; else it is censored at its duration.
+        lives: how many lives each entry stands for, where equal ones were counted together; else one.
         confidence: of the band.
 
     Raises:
         InvalidInput: the columns differ in length, a duration is negative, or the confidence is no share.
     """
+    count = np.ones(np.shape(duration), np.int64) if lives is None else np.asarray(lives, np.int64)
+    if count.shape != np.shape(duration):
+        raise InvalidInput("counts do not match", expected="one for each duration", got=count.shape)
+    count = count[~np.isnan(np.asarray(duration, np.float64))]
     seconds, dead = _columns(duration, died)
     _check_confidence(confidence)
-    time, deaths, at_risk = _steps(seconds, dead)
+    time, deaths, at_risk = _steps(seconds, dead, count)
+    n = int(count.sum())
     alive = (at_risk - deaths) / at_risk
     survival = np.cumprod(alive).astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -110,11 +118,11 @@ def kaplan_meier(duration: ArrayLike, died: ArrayLike, *, confidence: float = 0.
         survival=np.concatenate(([1.0], survival)),
         low=np.concatenate(([1.0], low)),
         high=np.concatenate(([1.0], high)),
-        at_risk=np.concatenate(([len(seconds)], at_risk)),
+        at_risk=np.concatenate(([n], at_risk)),
         deaths=np.concatenate(([0], deaths)),
         censored=np.sort(seconds[~dead]),
-        n=len(seconds),
-        events=int(dead.sum()),
+        n=n,
+        events=int(count[dead].sum()),
         last=float(seconds.max()) if len(seconds) else 0.0,
         confidence=confidence,
     )
@@ -133,8 +141,12 @@ def hazard(duration: ArrayLike, died: ArrayLike, *, confidence: float = 0.95) ->
     second of life nothing is known: NaN, from 0 to infinity.
     """
     seconds, dead = _columns(duration, died)
+    return rate(int(dead.sum()), float(seconds.sum()), confidence=confidence)
+
+
+def rate(deaths: int, exposure: float, *, confidence: float = 0.95) -> Hazard:
+    """As :func:`hazard`, of deaths that were counted and the seconds that all lived together."""
     _check_confidence(confidence)
-    deaths, exposure = int(dead.sum()), float(seconds.sum())
     if exposure == 0:
         return Hazard(math.nan, 0.0, math.inf, deaths, exposure)
     tail = (1 - confidence) / 2
@@ -190,11 +202,16 @@ def _check_confidence(confidence: float) -> None:
 
 
 def _steps(
-    seconds: NDArray[np.float64], dead: NDArray[np.bool_]
+    seconds: NDArray[np.float64], dead: NDArray[np.bool_], count: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
     """Durations at which somebody died, how many did, and how many were watched until then."""
-    time, deaths = np.unique(seconds[dead], return_counts=True)
-    at_risk = len(seconds) - np.searchsorted(np.sort(seconds), time, "left")
+    order = np.argsort(seconds, kind="stable")
+    seconds, dead, count = seconds[order], dead[order], count[order]
+    time, first = np.unique(seconds[dead], return_index=True)
+    fallen = np.concatenate(([0], np.cumsum(count[dead])))
+    deaths = np.diff(fallen[np.concatenate((first, [len(fallen) - 1]))])
+    gone = np.concatenate(([0], np.cumsum(count)))
+    at_risk = gone[-1] - gone[np.searchsorted(seconds, time, "left")]
     return time, deaths.astype(np.int64), at_risk.astype(np.int64)
 
 

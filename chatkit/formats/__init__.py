@@ -32,6 +32,7 @@ IMPORTERS: dict[str, str] = {
     "gunicorn-log": "gunicorn_log",
     "nginx-error": "nginx_error",
     "nginx-access": "nginx_access",
+    "parquet": "parquet",
 }
 """Name of each format, and the module that reads it; the order is that in which a file is tried."""
 

@@ -68,9 +68,9 @@ def read(source: Source, options: Options) -> Trace:
         while line := file.readline(LONGEST_LINE):
             number += 1
             if not line.endswith(b"\n"):
-                cut = not _append(builder, clean(line), number, name, last=True)
+                cut = not append(builder, clean(line), number, name, last=True)
             elif line != b"\n":
-                _append(builder, clean(line[:-1]), number, name, last=False)
+                append(builder, clean(line[:-1]), number, name, last=False)
     if cut:
         builder.warnings.append(f"line {number} is cut off and was left out: the recording process was killed")
     trace = builder.build()
@@ -112,7 +112,12 @@ def read_header(line: bytes, source: str) -> Header:
     return header
 
 
-def _append(builder: TraceBuilder, line: bytes, number: int, source: str, *, last: bool) -> bool:
+def append(builder: TraceBuilder, line: bytes, number: int, source: str, *, last: bool) -> bool:
+    """Adds the event of a line; ``False`` for a last line that is cut.
+
+    Raises:
+        ImportFailed: the line is no event.
+    """
     try:
         event = EVENT_DECODER.decode(line)
         size = getattr(event, "size", -1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from chatkit import display
@@ -12,8 +12,10 @@ from chatkit.traffic import Traffic
 
 if TYPE_CHECKING:
     from chatkit.diagnosis.result import Diagnosis
+    from chatkit.diagnosis.survival import Curve
     from chatkit.experiments.proof import Proof
     from chatkit.experiments.result import Investigation
+    from chatkit.fleet.result import Fleet
     from chatkit.lessons.endings import TwoSides
     from chatkit.policy.storm import Storm
     from chatkit.runbooks.guide import Guide
@@ -129,6 +131,37 @@ def _guide(guide: Guide) -> str:
     return page(guide)
 
 
+def _fleet(name: str) -> Callable[[Fleet], str]:
+    def render(fleet: Fleet) -> str:
+        from chatkit.views import fleet as words
+
+        told: str = getattr(words, name)(fleet)
+        return told
+
+    return render
+
+
+def _fleet_plot(name: str) -> Callable[..., Any]:
+    def render(value: Any, **options: Any) -> Any:
+        from chatkit.views import fleet_plots
+
+        return getattr(fleet_plots, name)(value, **options)
+
+    return render
+
+
+def _fleet_survival(curves: Mapping[str, Curve], **options: Any) -> Any:
+    from chatkit.views.survival import plot
+
+    return plot(curves, **options)
+
+
+display.register("fleet", "html", _fleet("card"))
+display.register("fleet", "text", _fleet("text"))
+display.register("fleet", "survival", _fleet_survival)
+display.register("fleet", "hazard", _fleet_plot("hazard_plot"))
+display.register("fleet", "cohorts", _fleet_plot("cohort_plot"))
+display.register("fleet", "moments", _fleet_plot("moments_plot"))
 display.register("guide", "html", _guide)
 display.register("diagnosis", "html", _verdict("card"))
 display.register("diagnosis", "text", _verdict("text"))

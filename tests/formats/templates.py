@@ -8,10 +8,14 @@ text of one line), ``query`` (inside a URL's query, quoted), ``header`` (value o
 from __future__ import annotations
 
 import base64
+import io
 import json
 import struct
 from collections.abc import Callable
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 Slot = Callable[[str, str], str]
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -478,6 +482,15 @@ def nginx_access(slot: Slot) -> bytes:
     )
 
 
+def parquet(slot: Slot) -> bytes:
+    """Our own recording as a table, which somebody has edited."""
+    header, *lines = chatkit(slot).splitlines()
+    table = pa.table({"event": [line.decode() for line in lines if line]})
+    sink = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata({"chatkit.trace": header}), sink)
+    return sink.getvalue()
+
+
 TEMPLATES: dict[str, Callable[[Slot], bytes]] = {
     "chatkit": chatkit,
     "har": har,
@@ -492,6 +505,7 @@ TEMPLATES: dict[str, Callable[[Slot], bytes]] = {
     "gunicorn-log": gunicorn_log,
     "nginx-error": nginx_error,
     "nginx-access": nginx_access,
+    "parquet": parquet,
 }
 
 
