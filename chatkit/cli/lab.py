@@ -7,8 +7,8 @@ import asyncio
 import json
 import signal
 import sys
-from contextlib import suppress
 
+from chatkit.cli import terminal
 from chatkit.errors import InvalidInput
 from chatkit.faults.catalogue import CATALOGUE
 from chatkit.faults.kinds import FaultKind
@@ -93,17 +93,8 @@ async def _serve(args: argparse.Namespace) -> int:
         i_know=args.i_know,
     ) as lab:
         # Handlers of our own: a shell starts background jobs with SIGINT ignored, and then Python has none.
-        _on_signal(signal.SIGINT, ended, 130)
-        _on_signal(signal.SIGTERM, ended, 0)
+        terminal.on_signal(signal.SIGINT, ended, 130)
+        terminal.on_signal(signal.SIGTERM, ended, 0)
         print(json.dumps(lab.ready()), flush=True)
         print("the lab runs until Ctrl-C", file=sys.stderr, flush=True)
         return await ended
-
-
-def _on_signal(number: int, ended: asyncio.Future[int], code: int) -> None:
-    def end() -> None:
-        if not ended.done():
-            ended.set_result(code)
-
-    with suppress(NotImplementedError):  # Windows: Ctrl-C arrives as KeyboardInterrupt
-        asyncio.get_running_loop().add_signal_handler(number, end)

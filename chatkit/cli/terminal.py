@@ -7,9 +7,12 @@ import signal
 import sys
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from chatkit.plain import harmless
+
+if TYPE_CHECKING:
+    import asyncio
 
 INTERRUPTED = 130
 
@@ -77,3 +80,15 @@ async def _until_interrupted(work: Coroutine[Any, Any, int]) -> int:
         if not interrupted:
             raise
         return INTERRUPTED
+
+
+def on_signal(number: int, ended: asyncio.Future[int], code: int) -> None:
+    """Has a signal set the exit code that a verb waits for, on the running loop; the first one counts."""
+    import asyncio
+
+    def end() -> None:
+        if not ended.done():
+            ended.set_result(code)
+
+    with suppress(NotImplementedError):  # Windows: Ctrl-C arrives as KeyboardInterrupt
+        asyncio.get_running_loop().add_signal_handler(number, end)
