@@ -1,19 +1,32 @@
-"""The benchmarks can be run: each is a module with a ``main`` and does nothing when it is imported."""
+"""The benchmarks can be run: each is a module that does nothing when it is imported; and what they find is written down."""
 
 from __future__ import annotations
 
 import importlib
 from pathlib import Path
 
+import msgspec
 import pytest
 
-BENCHES = sorted(path.stem for path in (Path(__file__).parent / "bench").glob("[a-z]*.py"))
+from tests.bench.__main__ import BENCHES, about, measure
+from tests.bench.results import Measure, measured, merge, section, table
+
+NOT_A_BENCH = {"results"}
+MODULES = sorted({path.stem for path in (Path(__file__).parent / "bench").glob("[a-z]*.py")} - NOT_A_BENCH)
 
 
-@pytest.mark.parametrize("name", BENCHES)
-def test_a_benchmark_has_a_main(name: str) -> None:
-    """Importing starts nothing; ``main`` is what the command runs."""
-    assert callable(importlib.import_module(f"tests.bench.{name}").main)
+@pytest.mark.parametrize("name", MODULES)
+def test_a_benchmark_keeps_the_contract(name: str) -> None:
+    """Importing starts nothing; ``main`` runs it alone, ``rows`` is what ``make bench`` asks for; it says what it claims."""
+    module = importlib.import_module(f"tests.bench.{name}")
+    assert callable(module.main)
+    assert callable(module.rows)
+    assert about(name)
+
+
+def test_every_benchmark_is_listed() -> None:
+    """One that nobody runs measures nothing."""
+    assert sorted(BENCHES) == MODULES
 
 
 def test_frames_of_the_sender_are_as_long_as_they_say() -> None:
@@ -23,3 +36,83 @@ def test_frames_of_the_sender_are_as_long_as_they_say() -> None:
     for size in SIZES:
         assert len(message(size)) == size
         assert len(frame(message(size))) == size + (2 if size < 126 else 4)
+
+
+@pytest.mark.parametrize(
+    ("values", "bounds", "met", "target"),
+    [
+        ([0.6, 0.7, 0.9], {"least": 0.7}, True, "≥ 0.70 ×"),
+        ([0.6, 0.69, 0.9], {"least": 0.7}, False, "≥ 0.70 ×"),
+        ([1.2, 1.3], {"most": 1.25}, True, "≤ 1.25 ×"),
+        ([1.26], {"most": 1.25}, False, "≤ 1.25 ×"),
+        ([0.5], {"least": 0.7, "most": 1.0}, False, "≥ 0.70 ×, ≤ 1.00 ×"),
+        ([0.9], {}, None, ""),
+    ],
+)
+def test_the_median_meets_its_target_or_misses_it(
+    values: list[float], bounds: dict[str, float], met: bool | None, target: str
+) -> None:
+    """A control has no target."""
+    one = measured("a thing", values, **bounds)
+    assert one.met is met
+    assert one.target == target
+
+
+def test_a_line_shows_median_spread_and_verdict() -> None:
+    """As Markdown."""
+    lines = table([measured("speed", [0.5, 0.9, 0.6], against="bare", least=0.7)]).splitlines()
+    assert [cell.strip() for cell in lines[2].strip("|").split("|")] == [
+        "speed", "bare", "0.60 ×", "0.50 – 0.90", "≥ 0.70 ×", "**missed**",
+    ]  # fmt: skip
+
+
+def test_a_section_replaces_its_older_self_only() -> None:
+    """Benchmarks that did not run now keep what they found; the order is the list's; what is not listed goes."""
+    parts = {name: section(name, f"About {name}.", "nothing") for name in ("b", "a", "gone")}
+    before = merge("", parts, ["a", "b", "gone"])
+    after = merge(before, {"b": section("b", "About b.", "something", "a log", "today")}, ["a", "b"])
+    assert [line for line in after.splitlines() if line.startswith("## ")] == ["## a", "## b"]
+    assert "nothing" in after.split("## b")[0]
+    assert "something" in after.split("## b")[1]
+    assert "nothing" not in after.split("## b")[1]
+    assert merge(after, {}, ["a", "b"]) == after
+
+
+def _bench(monkeypatch: pytest.MonkeyPatch, folder: Path, body: str) -> None:
+    """A benchmark called ``made``, which a child process finds before the others."""
+    (folder / "sitecustomize.py").write_text(
+        "import sys, types\nfrom tests.bench.results import CannotRun, measured\n"
+        f"made = types.ModuleType('made')\n{body}\nmade.rows = rows\nsys.modules['tests.bench.made'] = made\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{folder}:{Path(__file__).parents[1]}")
+
+
+def test_a_benchmark_runs_in_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its measures and what it printed come back."""
+    _bench(monkeypatch, tmp_path, "def rows():\n    print('meanwhile')\n    return [measured('x', [1.0, 3.0])]")
+    found, log, broke = measure("made", 30)
+    assert found == [measured("x", [1.0, 3.0])]
+    assert msgspec.json.decode(msgspec.json.encode(found), type=list[Measure]) == found
+    assert (log, broke) == ("meanwhile\n", False)
+
+
+@pytest.mark.parametrize(
+    ("body", "limit", "said", "broken"),
+    [
+        (
+            "def rows():\n    raise CannotRun('tshark is not installed')",
+            30,
+            "Did not run: tshark is not installed.",
+            False,
+        ),
+        ("def rows():\n    raise ValueError('no such thing')", 30, "Broke: ValueError: no such thing", True),
+        ("def rows():\n    import time\n    time.sleep(600)", 1, "Broke: it was not done within 1 s.", True),
+    ],
+)
+def test_a_benchmark_that_gives_no_figures_says_why(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, body: str, limit: float, said: str, broken: bool
+) -> None:
+    """Something is missing, something failed, or the time was over."""
+    _bench(monkeypatch, tmp_path, body)
+    found, _, broke = measure("made", limit)
+    assert (found, broke) == (said, broken)

@@ -26,6 +26,7 @@ from chatkit.recorder import Recorder
 from chatkit.saving import saving
 from chatkit.trace import Trace
 from chatkit.traffic import Traffic
+from tests.bench.results import Measure, measured, show
 
 TURNS = 8
 TURN = 2.5
@@ -141,18 +142,33 @@ async def compare() -> dict[str, Trace]:
     return {name: task.result() for name, task in tasks.items()}
 
 
-def main() -> None:
-    """Prints what was negotiated, bytes by message type, and what each way saves."""
+def rows() -> list[Measure]:
+    """Bytes against the way without compression, and against polling; by message type they are printed."""
     traces = asyncio.run(compare())
     talks = {name: phase(trace, "talk") for name, trace in traces.items()}
     for way in WAYS:
         (connection,) = traces[way].traffic().connections
         print(f"{way}: {connection.compression}")
     print("\n".join(["", *by_type({way: talks[way] for way in WAYS})]))
-    for a, b in (("no compression", "no takeover"), ("no compression", "takeover"), ("polled", "takeover")):
-        print(f"\nwhile they talk, {a} against {b}\n{saving(talks[a], talks[b], (a, b))}")
-    silent = [phase(traces[name], "silence") for name in ("polled", "takeover")]
-    print(f"\nwhile they are silent\n{saving(silent[0], silent[1], ('polled', 'takeover'))}")
+    silent = {name: phase(traces[name], "silence") for name in ("polled", "takeover")}
+    found = []
+    for when, a, b, traffic in (
+        ("talk", "no compression", "no takeover", talks),
+        ("talk", "no compression", "takeover", talks),
+        ("talk", "polled", "takeover", talks),
+        ("are silent", "polled", "takeover", silent),
+    ):
+        saved = saving(traffic[a], traffic[b], (a, b))
+        print(f"\nwhile they {when}, {a} against {b}\n{saved}")
+        whole = saved.lines[-1]
+        if whole.a and whole.b is not None:
+            found.append(measured(f"bytes a minute while they {when}, {b}", [whole.b / whole.a], against=a))
+    return found
+
+
+def main() -> None:
+    """Prints what was negotiated, bytes by message type, what each way saves, and the measures."""
+    show(rows())
 
 
 if __name__ == "__main__":

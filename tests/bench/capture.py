@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 import shutil
-import statistics
 import struct
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tests.bench.bandwidth import WORDS
+from tests.bench.results import CannotRun, Measure, measured, show
 
 CHATS = 200
 _POOL = 500
@@ -135,28 +135,35 @@ def run(command: list[str]) -> tuple[float, str]:
     return time.perf_counter() - began, out
 
 
-def main(mib: int = 256, rounds: int = 3) -> None:
-    """Prints the ratio of every round, their median, and the peak."""
+def rows(mib: int = 256, rounds: int = 3) -> list[Measure]:
+    """Speed against tshark's, and the peak of memory."""
     tshark = shutil.which("tshark")
     if tshark is None:
-        print("SKIPPED: tshark is not installed (apt-get install tshark), there is nothing to compare with")
-        return
+        raise CannotRun("tshark is not installed (apt-get install tshark), there is nothing to compare with")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "chats.pcap"
         with path.open("wb") as file:
             make(file, mib)
         print(f"{path.stat().st_size / (1 << 20):,.0f} MiB, {CHATS} chats and other traffic")
-        ratios = []
+        ratios, peaks = [], []
         for _ in range(rounds):
             theirs, _ = run([tshark, "-q", "-z", "io,stat,0", "-r", str(path)])
             ours, said = run([sys.executable, "-c", _READ, str(path)])
             events, connections, warnings, peak = said.split()
             ratios.append(theirs / ours)
-            print(
-                f"speed {theirs / ours:.2f} × tshark ({ours:.1f} s, tshark {theirs:.1f} s), peak {peak} MiB, "
-                f"{int(events):,} events, {connections} connections, {warnings} warnings"
-            )
-        print(f"median {statistics.median(ratios):.2f} × (target ≥ 1), target of the peak: 500 MiB")
+            peaks.append(float(peak))
+        print(
+            f"{int(events):,} events, {connections} connections, {warnings} warnings; {ours:.1f} s, tshark {theirs:.1f} s"
+        )
+    return [
+        measured("speed", ratios, against="tshark -q -z io,stat,0", least=1),
+        measured("peak memory", peaks, unit="MiB", most=500),
+    ]
+
+
+def main(mib: int = 256, rounds: int = 3) -> None:
+    """Prints the table."""
+    show(rows(mib, rounds))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 from tests.bench.disconnect.__main__ import main as live_bench
 from tests.bench.disconnect.score import brier, calibration
+from tests.bench.results import Measure, measured, show
 from tests.diagnosis.labelled import Labelled, files, first, live, told
 from tests.diagnosis.stories import NO_FAULT, OPEN
 
@@ -36,12 +37,17 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--only-live", action="store_true", help="only DisconnectBench")
     args, rest = parser.parse_known_args(words)
     if not args.only_live:
-        from_evidence(lab=not args.no_lab)
+        show(from_evidence(lab=not args.no_lab))
     if not args.no_live:
         live_bench(rest)
 
 
-def from_evidence(*, lab: bool) -> None:
+def rows() -> list[Measure]:
+    """The labelled set; the incidents have a command of their own (``make bench-diagnosis``): they take half an hour."""
+    return from_evidence(lab=True)
+
+
+def from_evidence(*, lab: bool) -> list[Measure]:
     """Records (if ``lab``), diagnoses, prints."""
     began = time.monotonic()
     found: list[Labelled] = [*told(), *files()]
@@ -60,15 +66,20 @@ def from_evidence(*, lab: bool) -> None:
         marks.append((one.source, mark))
         shown = f"{confidence:.2f}" if confidence is not None else "-"
         print(f"{one.label:<24}{one.source:<7}{diagnosis.verdict:<13}{said:<24}{shown:<11}{mark:<10}{one.name}")
-    for source in dict.fromkeys(source for source, _ in marks):
-        mine = [mark for other, mark in marks if other == source]
-        counts = {mark: mine.count(mark) for mark in ("right", "wrong", "abstained")}
-        print(
-            f"\n{source}: {len(mine)} traces, " + ", ".join(f"{count} {mark}" for mark, count in counts.items()), end=""
-        )
-    print("\n\nverdicts with a cause:")
+    print("\nverdicts with a cause:")
     print("\n".join(calibration(verdicts)))
     print(f"  Brier score {brier(verdicts):.3f}\n")
+    measures = []
+    for source in dict.fromkeys(source for source, _ in marks):
+        mine = [mark for other, mark in marks if other == source]
+        for mark in ("right", "wrong", "abstained"):
+            share = 100 * mine.count(mark) / len(mine)
+            measures.append(measured(f"{source}, {len(mine)} traces, {mark}", [share], unit="%"))
+    sure = [100.0 * right for confidence, right in verdicts if confidence >= 0.9]
+    if sure:
+        said = f"right of the {len(sure)} verdicts given at 0.9 and more"
+        measures.append(measured(said, [sum(sure) / len(sure)], unit="%", least=90))
+    return measures
 
 
 if __name__ == "__main__":

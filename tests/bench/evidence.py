@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from chatkit.formats import load
+from tests.bench.results import Measure, measured, show
 
 ROUNDS = 7
 MESSAGES = 500_000
@@ -77,8 +78,8 @@ def measure(action: Callable[[], object]) -> float:
     return took
 
 
-def main() -> None:
-    """Prints ratio and memory."""
+def rows() -> list[Measure]:
+    """Time against the yardstick's, and memory."""
     name, loads = yardstick()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "big.har"
@@ -101,12 +102,24 @@ def main() -> None:
             f"HAR of {size:.0f} MiB, {MESSAGES:,} messages, {ROUNDS} rounds, {name} "
             f"{statistics.median(took[name]):.2f} s; collector {'on' if gc.isenabled() else 'off'}"
         )
-        for one in list(contestants)[1:]:
-            ratios = sorted(mine / base for mine, base in zip(took[one], took[name], strict=True))
-            print(f"  {one:<24}{statistics.median(ratios):.2f}   [{ratios[0]:.2f} - {ratios[-1]:.2f}]")
+        found = [
+            measured(
+                f"time, HAR of {size:.0f} MiB, {one}",
+                [mine / base for mine, base in zip(took[one], took[name], strict=True)],
+                against=name,
+                most=3.0 if one == "load" else None,
+            )
+            for one in list(contestants)[1:]
+        ]
         output = subprocess.run([sys.executable, "-c", _MEMORY, str(path)], check=True, capture_output=True, text=True)
         events, peak = output.stdout.split()
-        print(f"  {int(events):,} events; peak memory of a process that reads it: {int(peak) / 1024:.0f} MiB")
+        print(f"{int(events):,} events")
+        return [*found, measured("peak memory of a process that reads it", [int(peak) / 1024], unit="MiB", most=500)]
+
+
+def main() -> None:
+    """Prints the table."""
+    show(rows())
 
 
 if __name__ == "__main__":

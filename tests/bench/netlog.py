@@ -14,6 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.bench.results import Measure, measured, show
+
 SIZE = 1 << 28
 ROUNDS = 3
 
@@ -120,8 +122,8 @@ def run(contestant: str, path: Path) -> tuple[float, float, int]:
     return float(told[0]), float(told[1]), int(told[2])
 
 
-def main() -> None:
-    """Prints medians with their spread."""
+def rows() -> list[Measure]:
+    """Time against the yardstick's, and the peak of memory."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "large.json"
         write(path, SIZE)
@@ -131,12 +133,27 @@ def main() -> None:
             for name, contestant in contestants.items():
                 results[name].append(run(contestant, path))
         print(f"a NetLog of {path.stat().st_size / 2**20:.0f} MiB, {ROUNDS} rounds")
-    base = statistics.median(seconds for seconds, _, _ in results["msgspec, whole"])
-    for name, rows in results.items():
-        seconds = sorted(row[0] for row in rows)
-        median, peak = statistics.median(seconds), max(row[1] for row in rows)
-        spread = f"{seconds[0]:.2f}–{seconds[-1]:.2f}"
-        print(f"{name:<16}{median:7.2f} s [{spread}]  x {median / base:.2f}   peak {peak:6.0f} MiB   {rows[0][2]:,}")
+    base = [seconds for seconds, _, _ in results["msgspec, whole"]]
+    print(f"msgspec {statistics.median(base):.2f} s; {results['chatkit'][0][2]:,} events of chatkit")
+    times = [
+        measured(
+            f"time, {name}",
+            [row[0] / whole for row, whole in zip(results[name], base, strict=True)],
+            against="msgspec, the whole file's JSON",
+        )
+        for name in ("msgspec again", "chatkit")
+    ]
+    peaks = {name: [peak for _, peak, _ in results[name]] for name in ("msgspec, whole", "chatkit")}
+    return [
+        *times,
+        measured("peak memory, msgspec", peaks["msgspec, whole"], unit="MiB"),
+        measured("peak memory, chatkit", peaks["chatkit"], unit="MiB", most=500),
+    ]
+
+
+def main() -> None:
+    """Prints the table."""
+    show(rows())
 
 
 if __name__ == "__main__":

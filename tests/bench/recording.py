@@ -25,6 +25,7 @@ from websockets.server import ServerProtocol
 
 from chatkit.client import open_connection
 from chatkit.recorder import Recorder
+from tests.bench.results import Measure, measured, show
 
 ROUNDS = 9
 SECONDS_EACH = 0.6
@@ -122,9 +123,10 @@ CONTESTANTS: dict[str, Callable[[str, int], Awaitable[None]]] = {
     "in memory, decoded": in_memory_decoded,
     "redacted and persisted": persisted,
 }
+TARGETS = {"in memory": {100: 0.90, 4096: 0.85}, "redacted and persisted": {100: 0.70, 4096: 0.50}}
 
 
-async def compare(port: int, size: int) -> None:
+async def compare(port: int, size: int) -> list[Measure]:
     """Rounds of all contestants in turn; ratios of each round against that round's bare."""
     count = 2000
     while (took := await measure(bare, port, size, count)) < SECONDS_EACH:
@@ -135,9 +137,15 @@ async def compare(port: int, size: int) -> None:
         for name, contestant in order[round_ % len(order) :] + order[: round_ % len(order)]:
             rates[name].append(count / await measure(contestant, port, size, count))
     print(f"{size} B, {count:,} frames a turn, {ROUNDS} rounds, bare {statistics.median(rates['bare']):,.0f} frames/s")
-    for name in list(CONTESTANTS)[1:]:
-        ratios = sorted(rate / base for rate, base in zip(rates[name], rates["bare"], strict=True))
-        print(f"  {name:<24}{statistics.median(ratios):.2f}   [{ratios[0]:.2f} - {ratios[-1]:.2f}]")
+    return [
+        measured(
+            f"receive {size:,} B, {name}",
+            [rate / base for rate, base in zip(rates[name], rates["bare"], strict=True)],
+            against="bare websockets",
+            least=TARGETS.get(name, {}).get(size),
+        )
+        for name in list(CONTESTANTS)[1:]
+    ]
 
 
 async def measure(contestant: Callable[[str, int], Awaitable[None]], port: int, size: int, count: int) -> float:
@@ -148,19 +156,23 @@ async def measure(contestant: Callable[[str, int], Awaitable[None]], port: int, 
     return time.perf_counter() - began
 
 
-def main() -> None:
-    """Prints one table per message size."""
+def rows() -> list[Measure]:
+    """Frames per second against the bare connection's, for each message size."""
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
     process = multiprocessing.get_context("spawn").Process(target=send, args=(theirs,))
     process.start()
     try:
         port = ours.recv()
-        print(f"received per second / bare, median [least - most]; collector {'on' if gc.isenabled() else 'off'}")
-        for size in SIZES:
-            asyncio.run(compare(port, size))
+        print(f"collector {'on' if gc.isenabled() else 'off'}")
+        return [row for size in SIZES for row in asyncio.run(compare(port, size))]
     finally:
         ours.send("stop")
         process.join(10)
+
+
+def main() -> None:
+    """Prints the table."""
+    show(rows())
 
 
 if __name__ == "__main__":

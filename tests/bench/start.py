@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 import sys
 import time
+
+from tests.bench.results import Measure, measured, show
 
 ROUNDS = 11
 COMMANDS = {
@@ -23,17 +24,25 @@ def run(command: list[str]) -> float:
     return (time.perf_counter() - began) * 1000
 
 
-def main() -> None:
-    """Prints medians and what each adds to a bare interpreter."""
+def rows() -> list[Measure]:
+    """What each adds to a bare interpreter, and how long help takes in all."""
     times: dict[str, list[float]] = {name: [] for name in COMMANDS}
     for _ in range(ROUNDS + 1):
         for name, command in COMMANDS.items():
             times[name].append(run(command))
     # The first round warms the file cache and the byte code.
-    medians = {name: statistics.median(values[1:]) for name, values in times.items()}
-    base = medians["python -c pass"]
-    for name, median in medians.items():
-        print(f"{name:<24}{median:6.0f} ms   {median - base:+6.0f} ms   x {median / base:.1f}")
+    warm = {name: values[1:] for name, values in times.items()}
+    more = [one - bare for one, bare in zip(warm["import chatkit"], warm["python -c pass"], strict=True)]
+    return [
+        measured("import chatkit, over a bare interpreter", more, unit="ms", most=60),
+        *(measured(name, warm[name], unit="ms", most=300) for name in ("chatkit --help", "chatkit check --help")),
+        measured("python -c pass", warm["python -c pass"], unit="ms"),
+    ]
+
+
+def main() -> None:
+    """Prints the table."""
+    show(rows())
 
 
 if __name__ == "__main__":

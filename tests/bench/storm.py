@@ -10,6 +10,7 @@ import statistics
 from collections.abc import Callable, Sequence
 
 from chatkit.policy.storm import Storm, simulate
+from tests.bench.results import Measure, measured, show
 
 CLIENTS = 1_000
 SEEDS = range(5)
@@ -37,23 +38,37 @@ def spread(values: Sequence[float | None]) -> str:
     return middle if low == high else f"{middle} [{low}–{high}]"
 
 
-def rows(outage: float) -> list[list[str]]:
-    """One row per policy."""
-    table = []
-    for policy in POLICIES:
-        storms = [simulate(outage, CLIENTS, policy=policy, seed=seed) for seed in SEEDS]
-        table.append([policy, *(spread([figure(storm) for storm in storms]) for figure in COLUMNS.values())])
-    return table
+def rows() -> list[Measure]:
+    """The peak of attempts that a host which is back must bear, against the incident's policy; every figure is printed."""
+    found = []
+    for outage in OUTAGES:
+        storms = {
+            policy: [simulate(outage, CLIENTS, policy=policy, seed=seed) for seed in SEEDS] for policy in POLICIES
+        }
+        show_storms(outage, storms)
+        peaks = {
+            policy: [storm.peak_after_s for storm in storms[policy]] for policy in ("default", "textbook-no-jitter")
+        }
+        ratios = [ours / max(1, theirs) for ours, theirs in zip(*peaks.values(), strict=True)]
+        name = f"attempts in the worst second after an outage of {outage:g} s, {CLIENTS:,} clients"
+        found.append(measured(name, ratios, against="doubling delays without jitter", most=1))
+    return found
+
+
+def show_storms(outage: float, storms: dict[str, list[Storm]]) -> None:
+    """Prints all figures of one outage."""
+    print(f"{CLIENTS:,} clients, host down for {outage:g} s, median [least–most] of {len(SEEDS)} seeds")
+    table = [["policy", *COLUMNS]]
+    for policy, some in storms.items():
+        table.append([policy, *(spread([figure(one) for one in some]) for figure in COLUMNS.values())])
+    widths = [max(len(line[n]) for line in table) for n in range(len(table[0]))]
+    for line in table:
+        print("  " + "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
 
 
 def main() -> None:
-    """Prints one table per outage."""
-    for outage in OUTAGES:
-        print(f"{CLIENTS:,} clients, host down for {outage:g} s, median [least–most] of {len(SEEDS)} seeds")
-        table = [["policy", *COLUMNS], *rows(outage)]
-        widths = [max(len(line[n]) for line in table) for n in range(len(table[0]))]
-        for line in table:
-            print("  " + "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+    """Prints one table per outage, then the measures."""
+    show(rows())
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Error, sync_playwright
 
+from tests.bench.results import CannotRun, Measure, measured, show
 from tests.browser.jupyterlab import LabPage, launch, notebook_of, open_page, start_jupyter
 
 ROUNDS = 3
@@ -274,42 +275,56 @@ def told(values: list[float | None], unit: str, digits: int = 2) -> str:
     return f"{statistics.median(done):.{digits}f} {unit} [{min(done):.{digits}f} - {max(done):.{digits}f}]{late}"
 
 
-def line(name: str, ours: list[float | None], theirs: list[float | None], unit: str, digits: int = 2) -> None:
-    """Prints one row with the ratio of the medians."""
-    a, b = ([value for value in values if value is not None] for values in (ours, theirs))
-    ratio = f"{statistics.median(b) / max(statistics.median(a), 1e-9):.1f} x" if a and b else "-"
-    print(f"{name:<38}{told(ours, unit, digits):<34}{told(theirs, unit, digits):<40}{ratio}", flush=True)
+class Lines(list[Measure]):
+    """The measures; what both took is printed beside each other as they come."""
+
+    def add(self, name: str, ours: list[float | None], theirs: list[float | None], unit: str, digits: int = 2) -> None:
+        """Prints one row; rounds in which both finished give a ratio."""
+        print(f"{name:<38}{told(ours, unit, digits):<34}{told(theirs, unit, digits):<40}", flush=True)
+        both = [(a, b) for a, b in zip(ours, theirs, strict=True) if a is not None and b is not None]
+        if unit and both and ours is not theirs:
+            self.append(measured(name, [a / max(b, 1e-9) for a, b in both], against="plotly FigureWidget", most=1))
+
+
+def rows(count: int = ROUNDS) -> list[Measure]:
+    """Our times against plotly's."""
+    rounds, lines = range(count), Lines()
+    show_it = "TimelineExplorer(trace)"
+    crowd = [f"from million import crowd\ntrace = crowd({EVENTS})"]
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
+        try:
+            browser = launch(playwright)
+        except Error as error:
+            raise CannotRun(f"no browser: {str(error).splitlines()[0]}") from None
+        bench = Bench(browser, Path(folder))
+        print(f"{'median [least - most]':<38}{'chatkit':<34}{'plotly FigureWidget':<40}")
+        sliders = [first(bench, "slider", ["import ipywidgets\nipywidgets.IntSlider()"]) for _ in rounds]
+        ours = [first(bench, "ours", [OURS_INCIDENT[0], OURS_INCIDENT[1] + "\n" + show_it]) for _ in rounds]
+        theirs = [first(bench, "plotly", [OURS_INCIDENT[0], THEIRS_AXES + "figure(trace)"]) for _ in rounds]
+        lines.add("first widget (an ipywidgets slider)", sliders, sliders, "s")
+        lines.add("first timeline, 148 events", ours, theirs, "s")
+        big = [million(bench, "ours", [*crowd, OURS_INCIDENT[1], show_it]) for _ in rounds]
+        theirs_big = [million(bench, "plotly", [*crowd, THEIRS_AXES, "figure(trace)"]) for _ in rounds]
+        lines.add("1,000,000 events, first paint", [b and b[0] for b in big], [b and b[0] for b in theirs_big], "s")
+        for n, way in ((1, "zoom"), (2, "pan")):
+            steps = ([b and quantile(b[n], 0.95) for b in some] for some in (big, theirs_big))
+            lines.add(f"1,000,000 events, {way}, p95", *steps, "ms", 0)
+        for rate in (1_000, 50_000):
+            runs = [[live(bench, kind, rate) for _ in rounds] for kind in ("ours", "plotly")]
+            for key, words in (("p50", "event to paint, p50"), ("p95", "event to paint, p95")):
+                lines.add(f"{rate:,}/s, {words}", *([run and run[key] for run in some] for some in runs), "ms", 0)
+            lines.add(f"{rate:,}/s, growth, ms", *([run and run["growth"] for run in some] for some in runs), "", 0)
+            lines.add(f"{rate:,}/s, events not shown", *([run and run["lost"] for run in some] for some in runs), "", 0)
+            lines.add(f"{rate:,}/s, fed, events/s", *([run and run["rate"] for run in some] for some in runs), "", 0)
+        browser.close()
+    return list(lines)
 
 
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    rounds = range(parser.parse_args().rounds)
-    show = "TimelineExplorer(trace)"
-    crowd = [f"from million import crowd\ntrace = crowd({EVENTS})"]
-    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
-        browser = launch(playwright)
-        bench = Bench(browser, Path(folder))
-        print(f"{'median [least - most]':<38}{'chatkit':<34}{'plotly FigureWidget':<40}plotly / chatkit")
-        sliders = [first(bench, "slider", ["import ipywidgets\nipywidgets.IntSlider()"]) for _ in rounds]
-        ours = [first(bench, "ours", [OURS_INCIDENT[0], OURS_INCIDENT[1] + "\n" + show]) for _ in rounds]
-        theirs = [first(bench, "plotly", [OURS_INCIDENT[0], THEIRS_AXES + "figure(trace)"]) for _ in rounds]
-        line("first widget (an ipywidgets slider)", sliders, sliders, "s")
-        line("first timeline, 148 events", ours, theirs, "s")
-        big = [million(bench, "ours", [*crowd, OURS_INCIDENT[1], show]) for _ in rounds]
-        theirs_big = [million(bench, "plotly", [*crowd, THEIRS_AXES, "figure(trace)"]) for _ in rounds]
-        line("1,000,000 events, first paint", [b and b[0] for b in big], [b and b[0] for b in theirs_big], "s")
-        for n, way in ((1, "zoom"), (2, "pan")):
-            steps = ([b and quantile(b[n], 0.95) for b in some] for some in (big, theirs_big))
-            line(f"1,000,000 events, {way}, p95", *steps, "ms", 0)
-        for rate in (1_000, 50_000):
-            runs = [[live(bench, kind, rate) for _ in rounds] for kind in ("ours", "plotly")]
-            for key, words in (("p50", "event to paint, p50"), ("p95", "event to paint, p95"), ("growth", "growth")):
-                line(f"{rate:,}/s, {words}", *([run and run[key] for run in some] for some in runs), "ms", 0)
-            line(f"{rate:,}/s, events not shown", *([run and run["lost"] for run in some] for some in runs), "", 0)
-            line(f"{rate:,}/s, fed, events/s", *([run and run["rate"] for run in some] for some in runs), "", 0)
-        browser.close()
+    show(rows(parser.parse_args().rounds))
 
 
 if __name__ == "__main__":
