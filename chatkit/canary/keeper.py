@@ -24,7 +24,7 @@ from chatkit.canary.examiner import Examiner, Question
 from chatkit.canary.facts import AnyFact, Batch, Counted, Diagnosed, LifeEnded, RowsWritten, RunBegan
 from chatkit.canary.journal import NAME, Journal
 from chatkit.canary.post import Post
-from chatkit.canary.rows import Row
+from chatkit.canary.rows import Row, warm
 from chatkit.canary.state import NOTICES, State
 from chatkit.canary.targets import Settings
 
@@ -139,9 +139,7 @@ class Keeper:
     # The thread
 
     def _work(self) -> None:
-        from chatkit.canary.rows import arrow
-
-        arrow()  # loaded here and now: half a second that the end would not have
+        warm()  # here and now: half a second that the end would not have
         while not self._stop.wait(TICK):
             try:
                 self._round()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -135,6 +136,13 @@ def read(path: Path) -> list[Row]:
     return [
         Row(**one | {name: None if one[name] is None else one[name].timestamp() for name in _TIMES}) for one in found
     ]
+
+
+def warm() -> None:
+    """Loads what writing needs, so that the first file takes no longer than the others."""
+    from pyarrow import parquet
+
+    parquet.write_table(to_arrow([]), io.BytesIO())
 
 
 def arrow() -> Any:

@@ -157,19 +157,18 @@ class Watched(table.Tabular):
 
     _repr_html_ = display.face("watched")
 
+    head = ("target", "open", "opened", "refused", "died", "deaths/h", "round trip", "health", "changed")
+    """Titles of :meth:`lines`."""
+
     def lines(self) -> list[tuple[str, ...]]:
-        """A line for each target, under :data:`HEAD`."""
+        """A line for each target, under :attr:`head`."""
         return [_line(name, one) for name, one in self.targets.items()]
 
     def __str__(self) -> str:
-        lines = table.aligned(HEAD, self.lines(), left=1) if self.targets else ["nothing was watched yet"]
+        lines = table.aligned(self.head, self.lines(), left=1) if self.targets else ["nothing was watched yet"]
         return "\n".join([*lines, *map(str, self.changes), *(f"note: {problem}" for problem in self.problems)])
 
     __repr__ = __str__
-
-
-HEAD = ("target", "open", "opened", "refused", "died", "deaths/h", "round trip", "health", "changed")
-"""Titles of :meth:`Watched.lines`."""
 
 
 def _line(name: str, one: TargetState) -> tuple[str, ...]:

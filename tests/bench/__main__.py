@@ -32,6 +32,7 @@ BENCHES = {
     "netlog": 180,
     "bandwidth": 120,
     "storm": 120,
+    "canary": 240,
     "diagnosis": 240,
     "ui": 600,
 }
