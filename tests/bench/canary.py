@@ -4,7 +4,7 @@ bound, and how much a ``kill -9`` loses.
 The backend is the lab, in a process of its own, whose path resets a connection now and then; so deaths are frozen,
 diagnosed and counted while the clock runs. The canary is ``chatkit watch`` as anybody runs it, with Prometheus
 scraped every five seconds: twenty targets, ten connections each. Memory is judged by its slope once the rings are full
-(they hold forty events here, five minutes' worth). Ends by ``kill -9``, and then kills another five runs.
+(they hold twenty events here, three minutes' worth). Ends by ``kill -9``, and then kills another five runs.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _plan(url: str) -> str:
         f'[targets.t{n:02d}]\nurl = "{url}"\nbot = "echo"\ntoken_env = "CANARY_TOKEN"\nconnections = {EACH}\n'
         for n in range(TARGETS)
     )
-    return f"[watch]\nring = 40\ndisk_mb = {DISK_MB}\nmetrics_port = 0\nrotate_s = 60\n{targets}"
+    return f"[watch]\nring = 20\ndisk_mb = {DISK_MB}\nmetrics_port = 0\nrotate_s = 60\n{targets}"
 
 
 def loss(canary: Canary) -> float:

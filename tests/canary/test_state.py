@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatkit.canary.facts import AnyFact, Answered, Batch, Counted, Diagnosed, Healthy, RowsWritten, RunBegan
+from chatkit.canary.facts import Answered, AnyFact, Batch, Counted, Diagnosed, Healthy, RowsWritten, RunBegan
 from chatkit.canary.state import DEATHS_KEPT, State
 
 from .facts import died, left, opened, refused
