@@ -18,7 +18,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -33,6 +33,7 @@ from chatkit.profile import find_line
 MOST_CONNECTIONS = 12
 """Connections to one host that is not this machine: polite by default."""
 MOST_TARGETS = 1000
+S = TypeVar("S", bound=Struct)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SECRETS = ("token", "password", "refresh_token")
 
@@ -136,12 +137,21 @@ def read(text: str, name: str) -> Plan:
 def of(values: Mapping[str, Any], text: str = "", name: str = "targets") -> Plan:
     """The plan of decoded values; ``text`` is where they were read from, for the line numbers."""
     _no_secrets(values, text, name)
-    try:
-        plan = msgspec.convert(values, Plan)
-    except msgspec.ValidationError as error:
-        raise _explain(str(error), text, name) from None
+    told = values.get("targets", {})
+    # One after the other: of a value of a mapping the library does not tell the key.
+    settings = _convert({**values, "targets": told if not isinstance(told, Mapping) else {}}, Plan, [], text, name)
+    one_by_one = told.items() if isinstance(told, Mapping) else ()
+    targets = {str(key): _convert(one, Target, ["targets", str(key)], text, name) for key, one in one_by_one}
+    plan = Plan(watch=settings.watch, targets=targets)
     _check(plan, text, name)
     return plan
+
+
+def _convert(values: Any, kind: type[S], place: list[str], text: str, name: str) -> S:
+    try:
+        return msgspec.convert(values, kind)
+    except msgspec.ValidationError as error:
+        raise _explain(str(error), place, text, name) from None
 
 
 def _no_secrets(values: Mapping[str, Any], text: str, name: str) -> None:
@@ -213,10 +223,10 @@ def _check_target(one: Target, place: list[str], refuse: Any) -> None:
         raise refuse("no such policy", [*place, "policy"], expected="one of " + ", ".join(PRESETS), got=one.policy)
 
 
-def _explain(message: str, text: str, name: str) -> InvalidInput:
-    """A msgspec message (``Expected `int`, got `str` - at `$.targets[...].url```) with its place."""
+def _explain(message: str, place: list[str], text: str, name: str) -> InvalidInput:
+    """A msgspec message (``Expected `int`, got `str` - at `$.url```) with its place."""
     match = re.search(r" - at `\$\.?([^`]*)`", message)
-    path = _path(match.group(1) if match else "")
+    path = [*place, *(part for part in (match.group(1) if match else "").split(".") if part)]
     what = message[: match.start()] if match else message
     if (unknown := re.search(r"unknown field `([^`]+)`", what)) is not None:
         known = list(_section(path).__struct_fields__)
@@ -236,10 +246,6 @@ def _explain(message: str, text: str, name: str) -> InvalidInput:
         got=types.group(2) if types else None,
         where=_where(name, text, path),
     )
-
-
-def _path(told: str) -> list[str]:
-    return [part for part in re.split(r"\.|\[\.\.\.\]", told) if part]
 
 
 def _section(path: list[str]) -> type[Struct]:

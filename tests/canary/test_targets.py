@@ -50,7 +50,7 @@ def one(**keys: object) -> str:
     ("text", "words"),
     [
         ("", ["nothing to watch", "(t.toml)", "[targets.NAME]"]),
-        ("x", ["not TOML", "line 1"]),
+        ("x", ["not TOML", "(t.toml)"]),
         (
             one(ur='"x"'),
             ["nobody reads the key 'ur'", "t.toml, line 4, key targets.a.ur", "'url'?", "correct the spelling"],
