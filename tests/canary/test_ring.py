@@ -10,6 +10,7 @@ from chatkit.canary.ring import ENDED_KEPT, Rings
 from chatkit.events import (
     AttemptFailed,
     AttemptStarted,
+    Event,
     HealthChecked,
     Noted,
     Opened,
@@ -33,6 +34,11 @@ def open_(rings: Rings, id: str, at: float) -> None:
 
 def say(rings: Rings, id: str | None, at: float, text: str = "x") -> None:
     rings.append(event(Noted, at, id, id=str(len(rings)), text=text))
+
+
+def looked(at: float, id: str) -> Event:
+    numbers = dict.fromkeys(("rtt", "rtt_variance", "last_data_received", "last_ack_received"), 0.01)
+    return event(TcpInfoSampled, at, "1", id=id, retransmits=0, unacked=0, **numbers)
 
 
 def end(rings: Rings, id: str, at: float) -> None:
@@ -66,7 +72,7 @@ def test_of_looks_at_tcp_in_a_row_the_last_one(rings) -> None:
     for at in (1.0, 2.0):
         rings.append(event(PingSent, at, "1", id=str(len(rings)), payload=b""))
         for n in range(5):
-            rings.append(event(TcpInfoSampled, at + n / 10, "1", id=str(len(rings)), state="established", rtt=0.1 * n))
+            rings.append(looked(at + n / 10, str(len(rings))))
     kept = list(rings.build_one("1"))
     assert [type(one).__name__ for one in kept] == ["PingSent", "TcpInfoSampled"] * 2
     assert kept[1].at == 1.4
