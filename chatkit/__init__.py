@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from chatkit import display
 
 if TYPE_CHECKING:
+    from chatkit.canary import start_watch, watching
     from chatkit.client import BackgroundChat, BotPool, ChatClient, connect
     from chatkit.diagnosis import diagnose
     from chatkit.errors import ChatkitError
@@ -48,6 +49,9 @@ _ROOMS = {
     "investigate": "chatkit.investigation",
     # in front of a backend
     "Tap": "chatkit.tap",
+    # canaries for days
+    "start_watch": "chatkit.canary",
+    "watching": "chatkit.canary",
     # the embedded backend
     "Bot": "chatkit.lab",
     "LabServer": "chatkit.lab",
@@ -94,6 +98,8 @@ __all__ = [
     "merge",
     "simulate",
     "start_lab",
+    "start_watch",
+    "watching",
 ]
 
 display.provide(

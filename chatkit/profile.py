@@ -361,7 +361,7 @@ def _convert(values: dict[str, Any], text: str, name: str) -> Profile:
     for key, value in _numbers(profile.client):
         # Written so that nan is refused as well: no comparison with it is true.
         if not 0 <= value < float("inf"):
-            line = _find_line(text, ["client", key])
+            line = find_line(text, ["client", key])
             raise ProfileError(
                 "a duration or count is negative" if value < 0 else "a duration or count is no finite number",
                 file=name,
@@ -385,14 +385,14 @@ def _explain(message: str, text: str, name: str) -> ProfileError:
     what = message[: match.start()] if match else message
     unknown = re.search(r"unknown field `([^`]+)`", what)
     if unknown is None:
-        line = _find_line(text, path)
+        line = find_line(text, path)
         return ProfileError(f"a value does not fit: {what}", file=name, line=line, key=".".join(path))
     known = list(_section(path).__struct_fields__)
     close = difflib.get_close_matches(unknown.group(1), known, n=1)
     return ProfileError(
         "the profile has a key that nobody reads",
         file=name,
-        line=_find_line(text, [*path, unknown.group(1)]),
+        line=find_line(text, [*path, unknown.group(1)]),
         key=".".join([*path, unknown.group(1)]),
         expected=f"{close[0]!r}?" if close else "one of " + ", ".join(known),
         remedy="correct the spelling or delete the line",
@@ -406,7 +406,7 @@ def _section(path: list[str]) -> type[Struct]:
     return type(getattr(DEFAULT, path[0])) if path else Profile
 
 
-def _find_line(text: str, path: list[str]) -> int | None:
+def find_line(text: str, path: list[str]) -> int | None:
     """The line (from 1) that sets ``path``, by a walk over table headers and keys; the last one found wins."""
     table: list[str] = []
     found = None

@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self, TypeVar, cast
 
 import msgspec
 
@@ -33,6 +33,8 @@ from chatkit.trace import Header, Origin, Trace, TraceBuilder
 from chatkit.wire import WireReader
 from chatkit.wire.relayed import Relayed
 from chatkit.wire.rows import text_rows
+
+T = TypeVar("T")
 
 FLUSH_INTERVAL = 0.1
 """Seconds between two batches of the writer thread."""
@@ -64,6 +66,7 @@ class Recorder:
         clock: where time comes from.
         keep: events that memory holds, at least 1,000; a quarter more at most, and for connections that live or ended
             just now what their summary needs. Older events are in the file only. ``None`` holds everything.
+        store: what holds the events in memory; by default all of them, in order.
 
     Use it as a context manager, or call :meth:`close`; closing twice is fine. All methods may be called from any
     thread.
@@ -91,6 +94,7 @@ class Recorder:
         redactor: Redactor | None = None,
         clock: Clock | None = None,
         keep: int | None = None,
+        store: Callable[[Header], TraceBuilder] = TraceBuilder,
     ) -> None:
         if keep is not None and keep < MIN_KEEP:
             raise InvalidInput("too few events to keep", expected=f"{MIN_KEEP:,} or more", got=keep, where="keep")
@@ -103,7 +107,7 @@ class Recorder:
         origin = Origin(kind=kind, target=self.redactor.text(target) if target else None)
         epoch = round(self.clock.wall(), 6)
         header = Header(origin=origin, epoch=epoch, not_visible=not_visible, types=types or Types())
-        self._builder = TraceBuilder(header)
+        self._builder = store(header)
         self._ids = itertools.count()
         self._connections = itertools.count(1)
         self._exchanges = itertools.count(1)
@@ -208,6 +212,15 @@ class Recorder:
             self._drain()
             trace = self._builder.build_one(id)
         return trace.connection(id)
+
+    def collect(self, look: Callable[[], T]) -> T:
+        """Decodes what has come and returns ``look()``, during which nothing is added to the store; it must be quick.
+
+        For the owner of a ``store``, where no writer thread does the decoding.
+        """
+        with self._lock:
+            self._drain()
+            return look()
 
     def subscribe(self, notify: Callable[[int], None]) -> Callable[[], None]:
         """Calls ``notify(total events)`` whenever events were added; returns the way to stop it.

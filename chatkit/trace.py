@@ -70,7 +70,7 @@ _BETWEEN = (
     CloseReceived,
     ProtocolFailed,
 )
-_LANDMARKS = [*_ENDS, *(KIND_CODE[kind] for kind in _BETWEEN)]
+LANDMARKS = [*_ENDS, *(KIND_CODE[kind] for kind in _BETWEEN)]
 """Without these nothing true can be said about a connection: how it began, what was agreed, how it ended."""
 
 
@@ -442,7 +442,7 @@ class TraceBuilder:
         if 4 * excess < keep:
             return
         kinds, codes = np.asarray(self._kind[:excess]), np.asarray(self._connection[:excess])
-        for i in np.flatnonzero(np.isin(kinds, _LANDMARKS) & (codes >= 0)).tolist():
+        for i in np.flatnonzero(np.isin(kinds, LANDMARKS) & (codes >= 0)).tolist():
             one = self._at_place(i)
             self._landmarks.setdefault(one.connection, {}).setdefault(one.kind, one)
         for column in (self.rows, self._at, self._kind, self._connection, self._size):

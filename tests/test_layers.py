@@ -20,7 +20,7 @@ LEVELS = {
     ],
     "thinking": ["wire", "policy", "faults", "formats", "merging", "diagnosis", "inspection", "experiments",
                  "riddle", "runbooks"],
-    "hands": ["recorder", "client", "tap", "lab", "preflight", "investigation", "lessons", "fleet"],
+    "hands": ["recorder", "client", "tap", "lab", "preflight", "investigation", "lessons", "fleet", "canary"],
     "views": ["views"],
     "windows": ["widgets", "cli", "__main__"],
 }  # fmt: skip

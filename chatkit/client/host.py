@@ -35,6 +35,7 @@ class Host:
         recorder: where events go.
         token, refresh_token, provider: see :class:`chatkit.client.credentials.Credentials`.
         proxy: whether proxies of the environment are used; never for loopback addresses.
+        lag: who watches the loop; a watch of its own when not given. Whoever gives one runs it.
 
     It owns the HTTP client and the tasks that watch health and loop. :meth:`start` begins them and may be called again;
     :meth:`close` ends them and is final.
@@ -51,6 +52,7 @@ class Host:
         refresh_token: str | None = None,
         provider: Provider | None = None,
         proxy: bool = True,
+        lag: LoopWatch | None = None,
     ) -> None:
         self.api = HttpApi(
             url,
@@ -62,7 +64,8 @@ class Host:
             proxy=proxy,
         )
         self.profile, self.rules, self.recorder, self.proxy = profile, rules, recorder, proxy
-        self.lag = LoopWatch(recorder)
+        self.lag = lag or LoopWatch(recorder)
+        self._watches_loop = lag is None
         self.health = HealthMonitor(self.api, rules, self._health_changed)
         self.listeners: list[Callable[[], None]] = []
         """Called after every look at the backend's health."""
@@ -80,7 +83,8 @@ class Host:
         """Begins to watch health and loop."""
         if not self._watching:
             self._watching = True
-            self._tasks.spawn(self.lag.run(), "loop lag")
+            if self._watches_loop:
+                self._tasks.spawn(self.lag.run(), "loop lag")
             self._tasks.spawn(self.health.run(), "health")
 
     async def renew_first(self) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from typing import Any, Protocol
 
-from chatkit.events import LoopLagged
-from chatkit.recorder import Recorder
+from chatkit.events import Event, LoopLagged
 
 TICK = 0.1
 """Seconds between two looks."""
@@ -18,6 +18,13 @@ REMEMBERED = 60.0
 """Seconds for which a notable lag is remembered."""
 
 
+class Records(Protocol):
+    """A recorder, or who hands on to several."""
+
+    def record(self, kind: type[Event], /, *, connection: str | None = None, **fields: Any) -> None:
+        """Takes a fact."""
+
+
 class LoopWatch:
     """Watches the loop it runs on.
 
@@ -25,7 +32,7 @@ class LoopWatch:
         recorder: gets :class:`LoopLagged`.
     """
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Records) -> None:
         self._recorder = recorder
         self._notable: deque[tuple[float, float]] = deque(maxlen=1000)
         self.worst = 0.0

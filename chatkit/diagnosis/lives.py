@@ -142,7 +142,7 @@ def lives(trace: Trace, by: str | Callable[[Connection], str] | None = None) -> 
     found = [one for one in trace.connections if one.state in ("open", "ended")]
     opened = np.array([_opened(one) for one in found], np.float64)
     end = np.array([one.ending.at if one.ending is not None else one.last_at for one in found], np.float64)
-    died = np.array([one.ending is not None and _against_our_will(one.ending) for one in found], np.bool_)
+    died = np.array([one.ending is not None and against_our_will(one.ending) for one in found], np.bool_)
     codes = [one.ending.close_code if one.ending is not None else None for one in found]
     quiet = _quiet(trace, tuple(one.id for one in found), opened, end, died)
     return Lives(
@@ -182,7 +182,7 @@ def _opened(one: Connection) -> float:
     return one.ending.at - one.ending.age if one.ending is not None and one.ending.age is not None else np.nan
 
 
-def _against_our_will(ending: Ending) -> bool:
+def against_our_will(ending: Ending) -> bool:
     """A clean close that nobody is known to have begun is taken for a goodbye."""
     if ending.first == "server":
         return True

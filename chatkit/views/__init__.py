@@ -11,6 +11,7 @@ from chatkit.trace import Trace
 from chatkit.traffic import Traffic
 
 if TYPE_CHECKING:
+    from chatkit.canary.watched import SeenDeath, Watched
     from chatkit.diagnosis.result import Diagnosis
     from chatkit.diagnosis.survival import Curve
     from chatkit.experiments.proof import Proof
@@ -162,7 +163,37 @@ display.register("fleet", "survival", _fleet_survival)
 display.register("fleet", "hazard", _fleet_plot("hazard_plot"))
 display.register("fleet", "cohorts", _fleet_plot("cohort_plot"))
 display.register("fleet", "moments", _fleet_plot("moments_plot"))
+
+
+def _watched(seen: Watched) -> str:
+    from chatkit.views.canary import card
+
+    return card(seen)
+
+
+def _seen_death(seen: SeenDeath) -> str:
+    from chatkit.views.canary import death
+
+    return death(seen)
+
+
+def _watched_survival(seen: Watched, by: str = "target", **options: Any) -> Any:
+    from chatkit.views.canary import plot_survival
+
+    return plot_survival(seen, by, **options)
+
+
+def _watched_latency(seen: Watched, **options: Any) -> Any:
+    from chatkit.views.canary import plot_latency
+
+    return plot_latency(seen, **options)
+
+
 display.register("guide", "html", _guide)
+display.register("watched", "html", _watched)
+display.register("watched", "survival", _watched_survival)
+display.register("watched", "latency", _watched_latency)
+display.register("seen-death", "html", _seen_death)
 display.register("diagnosis", "html", _verdict("card"))
 display.register("diagnosis", "text", _verdict("text"))
 display.register("diagnosis", "ticket", _verdict("ticket"))

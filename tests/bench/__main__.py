@@ -33,6 +33,9 @@ BENCHES = {
     "netlog": 180,
     "bandwidth": 120,
     "storm": 120,
+    "canary": 240,
+    "fleet": 560,
+    "tap": 400,
     "diagnosis": 240,
     "ui": 600,
 }
