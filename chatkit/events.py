@@ -11,7 +11,7 @@ The encoded form (one JSON object, ``type`` first) is both the row of a ``Trace`
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from msgspec import Struct

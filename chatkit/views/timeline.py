@@ -54,6 +54,8 @@ _BESIDE = {
     KIND_CODE[kind] for kind in (StateChanged, HttpRequested, HttpAnswered, HttpFailed, HealthChecked, LoopLagged)
 }
 _FIRST_CONNECTION = len(TITLES)
+_WINDOW = 16_384
+"""Events whose rows are read by connection, not in order: of more, each row would come from memory, not from a cache."""
 
 
 def lay_out(trace: Trace, *, stabilise: float | None = None) -> Layout:
@@ -282,15 +284,16 @@ def _continued(trace: Trace, stop: NDArray[np.bool_], chunks: NDArray[np.intp]) 
     """How many chunks go on with the stream of each chunk that begins one; those that begin one become stops.
 
     A chunk goes on when it names the message of the chunk before it and nothing but chunks came on its connection in
-    between: then it changes nothing but the count.
+    between: then it changes nothing but the count. Where a window ends a stream is begun anew, which counts the same.
     """
     busy = stop.copy()
     busy[chunks] = False
     turn = _turns(trace.connection_code, np.flatnonzero(busy), chunks)
-    order = np.argsort(trace.connection_code[chunks], kind="stable")
-    turn, chunks = turn[order], chunks[order]
+    window = chunks // _WINDOW
+    order = np.lexsort((trace.connection_code[chunks], window))
+    turn, chunks, window = turn[order], chunks[order], window[order]
     begins = stop[chunks]
-    for column in (trace.connection_code[chunks], trace.vantage_code[chunks], turn):
+    for column in (window, trace.connection_code[chunks], trace.vantage_code[chunks], turn):
         begins[1:] |= column[1:] != column[:-1]
     begins[:1] = True
     bounds = [*np.flatnonzero(begins).tolist(), len(chunks)]
