@@ -55,7 +55,7 @@ _BESIDE = {
 }
 _FIRST_CONNECTION = len(TITLES)
 _WINDOW = 16_384
-"""Events whose rows are read by connection, not in order: of more, each row would come from memory, not from a cache."""
+"""Events whose rows are read by connection and not in order: more would not stay in the cache of a processor."""
 
 
 def lay_out(trace: Trace, *, stabilise: float | None = None) -> Layout:
