@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import subprocess
 import tempfile
@@ -280,7 +281,7 @@ def live(bench: Bench, kind: str, rate: int) -> dict[str, float] | Missed:
             "growth": statistics.median(lags[half:]) - statistics.median(lags[:half]),
             "rate": rate * SECONDS / number(lab, "took"),
             "never": 100 * (1 - len(lags) / len(stamps)),
-            "lost": recorded - shown if kind == "ours" else float("nan"),
+            "lost": recorded - shown if kind == "ours" else math.nan,  # plotly holds a window of them only
         }
 
     return bench.turn([*cells, SAY], act)
@@ -311,6 +312,8 @@ def told(values: list[float | Missed], unit: str, digits: int = 2) -> str:
     """Median and spread, or that it did not finish."""
     done = [value for value in values if not isinstance(value, Missed)]
     late = [value for value in values if isinstance(value, Missed)]
+    if done and math.isnan(done[0]):
+        return "-"
     if not done:
         return str(max(late, key=lambda one: one.cap))
     middle = f"{statistics.median(done):,.{digits}f} {unit}".strip()
@@ -321,7 +324,8 @@ def told(values: list[float | Missed], unit: str, digits: int = 2) -> str:
 def line(name: str, ours: list[float | Missed], theirs: list[float | Missed], unit: str, digits: int = 2) -> str:
     """One row of the table, with the ratio of the medians."""
     a, b = ([value for value in values if not isinstance(value, Missed)] for values in (ours, theirs))
-    ratio = f"{statistics.median(b) / statistics.median(a):.1f} x" if a and b and statistics.median(a) > 0 else "-"
+    compares = unit in ("s", "ms") and a and b and min(*a, *b) > 0
+    ratio = f"{statistics.median(b) / statistics.median(a):.1f} x" if compares else "-"
     return f"{name:<38}{told(ours, unit, digits):<30}{told(theirs, unit, digits):<40}{ratio}"
 
 
