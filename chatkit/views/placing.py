@@ -135,6 +135,7 @@ def _fit(
                 continue
             row.taken.append((a, b))
             if words.below:
-                below.taken.append((a, a + len(words.below) * CHARACTER))
+                under = len(words.below) * CHARACTER
+                below.taken.append((b - under, b) if left else (a, a + under))
             return Placed(m, words, before if left else anchor, -gap if left else gap, down, left)
     return None

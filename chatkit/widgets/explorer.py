@@ -150,7 +150,7 @@ class TimelineExplorer(anywidget.AnyWidget):
         Args:
             since: seconds since the trace's epoch; of an aligned view, since each connection opened.
             until: the same, included.
-            connections: ids of connections; ``None`` for every lane, those beside the connections included.
+            connections: ids of connections; ``None`` for every lane, along the time also those beside the connections.
             aligned: which of the two times is meant; ``None`` for the one that the view shows.
 
         Raises:
@@ -158,9 +158,9 @@ class TimelineExplorer(anywidget.AnyWidget):
         """
         if not since <= until:
             raise InvalidInput("no such stretch of time", expected="since <= until", got=f"{since} to {until} s")
-        lanes = self._feed.lanes_of(None if connections is None else tuple(connections))
         if aligned is None:
             aligned = self.align == "open"
+        lanes = self._feed.lanes_of(None if connections is None else tuple(connections), beside=not aligned)
         self.area = {"since": float(since), "until": float(until), "lanes": lanes, "aligned": aligned}
         return self.selection
 

@@ -156,8 +156,12 @@ class Feed:
         with self._lock:
             return self._builder.connection_of(lane)
 
-    def lanes_of(self, connections: tuple[str, ...] | None) -> list[int]:
+    def lanes_of(self, connections: tuple[str, ...] | None, *, beside: bool) -> list[int]:
         """Codes of the lanes of these connections; of all there are with ``None``.
+
+        Args:
+            connections: their ids.
+            beside: whether all there are includes the lanes beside the connections.
 
         Raises:
             InvalidInput: one of them is none of the timeline.
@@ -166,12 +170,12 @@ class Feed:
             self._pull()
             lanes = self._builder.since(self._builder.cursor).lanes
             if connections is None:
-                return [lane.code for lane in lanes]
+                return [lane.code for lane in lanes if beside or lane.kind == "connection"]
             known = {self._builder.connection_of(lane.code): lane.code for lane in lanes}
         missing = [name for name in connections if name not in known]
         if missing:
-            some = ", ".join(list(filter(None, known))[:20]) or "none: the timeline has none"
-            raise InvalidInput("no such connection", expected=f"of {some}", got=str(missing[0])[:60])
+            some = ", ".join(list(filter(None, known))[:20]) or "those of the timeline, which has none"
+            raise InvalidInput("no such connection", expected=f"one of {some}", got=str(missing[0])[:60])
         return [known[name] for name in connections]
 
     def rows_within(self, begin: float, end: float, lanes: Iterable[int], *, aligned: bool) -> list[int]:

@@ -31,12 +31,14 @@ START = 20.0
 """Seconds that the process may take to start, on a busy machine too."""
 _WORKER = """
 import marshal, re, struct, sys
-read, write = sys.stdin.buffer, sys.stdout.buffer
-search = re.compile(sys.argv[1], re.IGNORECASE).search
-while head := read.read(4):
-    texts = marshal.loads(read.read(struct.unpack("<I", head)[0]))
-    write.write(bytes(search(text) is not None for text in texts))
-    write.flush()
+def blocks():
+    while head := sys.stdin.buffer.read(4):
+        yield marshal.loads(sys.stdin.buffer.read(struct.unpack("<I", head)[0]))
+given = blocks()
+search = re.compile(next(given), re.IGNORECASE).search
+for texts in given:
+    sys.stdout.buffer.write(bytes(search(text) is not None for text in texts))
+    sys.stdout.buffer.flush()
 """
 
 
@@ -52,11 +54,12 @@ class Matcher:
     """
 
     def __init__(self, pattern: str) -> None:
-        command = [sys.executable, "-I", "-S", "-c", _WORKER, pattern]
+        command = [sys.executable, "-I", "-S", "-c", _WORKER]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
         try:
+            self._put(pattern)
             self._ask([""], START)
         except BaseException:
             self.close()
@@ -76,30 +79,32 @@ class Matcher:
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
-            with suppress(BrokenPipeError):  # what is left in the buffer goes nowhere
+            with suppress(OSError):  # what is left in the buffer goes nowhere
                 pipe.close()
 
+    def _put(self, block: str | list[str]) -> None:
+        assert self._process.stdin is not None
+        data = marshal.dumps(block)
+        self._process.stdin.write(struct.pack("<I", len(data)) + data)
+        self._process.stdin.flush()
+
     def _ask(self, texts: list[str], limit: float) -> bytes:
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None
-        assert stdout is not None
-        data = marshal.dumps(texts)
+        assert self._process.stdout is not None
         # A pipe has no time-out that every system knows; a process that is ended closes its pipes.
         timer = threading.Timer(limit, self._process.kill)
         timer.daemon = True
         timer.start()
         try:
-            stdin.write(struct.pack("<I", len(data)) + data)
-            stdin.flush()
-            told = stdout.read(len(texts))
-        except BrokenPipeError:
+            self._put(texts)
+            told = self._process.stdout.read(len(texts))
+        except OSError:
             told = b""
         finally:
             timer.cancel()
         if len(told) < len(texts):
             raise InvalidInput(
                 "the regular expression takes too long",
-                expected=f"at most {limit:.0f} s for {len(texts):,} texts",
+                expected=f"at most {limit:g} s for {len(texts):,} texts",
                 got="no answer",
                 remedy="avoid repetition within repetition, such as (a+)+, or look for a word",
             )

@@ -387,17 +387,15 @@ def test_no_words_cover_others_however_close_the_lanes(page, connections):
             script.received(1.1 + k + 0.03 * n, name, "pong", timestamp=str(k))
         script.put(at, TransportEnded, name, how="rst", by="server")
         script.put(at + 0.1, RetryScheduled, name, attempt=1, delay=2.0)
-    kernel = shown(page, script.trace())
+    shown(page, script.trace())
     page.evaluate("put.length = 0")
     page.get_by_role("button", name="Clock time").click()
     page.wait_for_timeout(150)
-    page.locator(".ck-timeline").screenshot(path=f"/tmp/shots/tl2-lanes-{connections}.png")
     texts = page.evaluate("put")
     assert any("RST by server" in text[0] for text in texts)
     for one, other in itertools.combinations(texts, 2):
         apart = one[2] <= other[1] or other[2] <= one[1] or one[4] <= other[3] or other[4] <= one[3]
-        assert apart or one == other, (one, other)
-    assert kernel.widget is not None
+        assert apart or one == other, (one, other)  # drawn twice is one text
 
 
 def test_more_lanes_than_there_is_room_for_are_reached_by_mouse(page):
@@ -405,23 +403,28 @@ def test_more_lanes_than_there_is_room_for_are_reached_by_mouse(page):
     for n in range(400):
         script.put(n, Opened, str(n))
     shown(page, script.trace())
-    title, stage = page.locator(".ck-title"), page.locator(".ck-stage")
-    box = stage.bounding_box()
+    box = page.locator(".ck-stage").bounding_box()
+
+    def reached(first):
+        page.wait_for_function(
+            f"document.querySelector('.ck-title').textContent.includes('lanes {first} to {first + 99}')"
+        )
+
     page.mouse.move(box["x"] + 40, box["y"] + 300)
     page.mouse.wheel(0, 240)
-    assert "lanes 21 to 120" in title.inner_text()
+    reached(21)
     page.mouse.wheel(0, -9_000)
-    assert "lanes 1 to 100" in title.inner_text()
+    reached(1)
     x, top, high = box["x"] + box["width"] - 8, box["y"] + 44, box["height"] - 72
     page.mouse.move(x, top + 4)
     page.mouse.down()
-    page.mouse.move(x, top + 4 + high / 2, steps=3)
+    page.mouse.move(x, top + 4 + high * 100.2 / 400, steps=3)
     page.mouse.up()
-    assert "lanes 201 to 300" in title.inner_text()
+    reached(101)
     page.mouse.click(x, top + high - 3)
-    assert "lanes 251 to 350" in title.inner_text()
+    reached(151)
     page.mouse.click(x, top + 3)
-    assert "lanes 201 to 300" in title.inner_text()
+    reached(101)
     assert page.evaluate("[state.rows, state.pinned]") == [[], []], "nothing else is meant by it"
 
 

@@ -122,7 +122,8 @@ def boxes(whole: Layout, placed: list[Placed], scale: Any, pitch: float) -> list
         middle = y + 18 * min(1.0, pitch / 38) if one.low else y
         found.append((a, b, middle - 5.5, middle + 5.5))
         if one.label.below:
-            found.append((a, a + len(one.label.below) * CHARACTER, y + 8, y + 18))
+            under = len(one.label.below) * CHARACTER
+            found.append((*((b - under, b) if one.left else (a, a + under)), y + 8, y + 18))
     return found
 
 

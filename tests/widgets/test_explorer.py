@@ -162,12 +162,14 @@ def test_an_area_is_selected_from_python_as_with_the_mouse():
     explorer.align = "open"
     assert {event.connection for event in explorer.select_area(-0.1, 0.1)} == {"1", "2", "3", "4"}
     assert explorer.selected_area.aligned
+    explorer.query = ""
+    assert None not in {event.connection for event in explorer.select_area(0, 50)}, "as in the aligned view"
     explorer.clear_selection()
     assert explorer.selected_area is None
     assert len(explorer.selection) == 0
     with pytest.raises(InvalidInput, match="since <= until"):
         explorer.select_area(2, 1)
-    with pytest.raises(InvalidInput, match="expected of 1, 2, 3, 4"):
+    with pytest.raises(InvalidInput, match="one of 1, 2, 3, 4"):
         explorer.select_area(0, 1, ["9"])
 
 

@@ -85,7 +85,8 @@ def test_a_new_search_ends_the_older_one() -> None:
     slow.begun.wait(5)
     searches.ask("a", "new", 0)
     older[0].join(5)
-    searches._latest["a"].join(5) if "a" in searches._latest else None
+    if newer := searches._latest.get("a"):
+        newer.join(5)
     assert told == [("a", "new", 0)]
     slow.through.set()
     searches.wait(5)
