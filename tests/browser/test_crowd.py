@@ -65,7 +65,7 @@ def test_a_flood_is_brought_together_and_counted_and_none_is_lost(open_notebook)
     assert told["most"] <= SECONDS
     counts = lab.page.evaluate("counts")
     assert counts == sorted(counts)
-    assert len(counts) > SECONDS, "it moved while they came"
+    assert any(1 < shown <= count for shown in counts), "it moved while they came"
     assert lab.page.evaluate("together") > 1, "and how many came together was said"
     assert lab.external == []
     assert lab.complaints == []

@@ -368,8 +368,11 @@ def test_pinned_lanes_stay_while_many_are_scrolled(page):
 def test_no_words_cover_others_however_close_the_lanes(page, connections):
     """Every text that is put on the canvas, as wide and high as the browser measures it."""
     page.evaluate("""() => {
-        const put = CanvasRenderingContext2D.prototype.fillText;
-        window.put = [];
+        const { fillText: put, clearRect: clear } = CanvasRenderingContext2D.prototype;
+        CanvasRenderingContext2D.prototype.clearRect = function (...where) {
+            window.put = []; // what follows is one picture
+            return clear.call(this, ...where);
+        };
         CanvasRenderingContext2D.prototype.fillText = function (words, x, y, ...rest) {
             const size = this.measureText(words);
             if (words.trim()) window.put.push([words, x - size.actualBoundingBoxLeft, x + size.actualBoundingBoxRight,
@@ -388,17 +391,15 @@ def test_no_words_cover_others_however_close_the_lanes(page, connections):
         script.put(at, TransportEnded, name, how="rst", by="server")
         script.put(at + 0.1, RetryScheduled, name, attempt=1, delay=2.0)
     shown(page, script.trace())
-    page.evaluate("put.length = 0")
-    page.get_by_role("button", name="Clock time").click()
-    page.wait_for_timeout(150)
     texts = page.evaluate("put")
     assert any("RST by server" in text[0] for text in texts)
     for one, other in itertools.combinations(texts, 2):
         apart = one[2] <= other[1] or other[2] <= one[1] or one[4] <= other[3] or other[4] <= one[3]
-        assert apart or one == other, (one, other)  # drawn twice is one text
+        assert apart, (one, other)
 
 
 def test_more_lanes_than_there_is_room_for_are_reached_by_mouse(page):
+    page.set_viewport_size({"width": 1194, "height": 1500})
     script = Script()
     for n in range(400):
         script.put(n, Opened, str(n))
