@@ -237,11 +237,11 @@ class Trace(Tabular):
     @cached_property
     def message_types(self) -> list[str | None]:
         """The ``type`` of each data frame's JSON message, ``None`` elsewhere; found without parsing the messages."""
-        found: list[str | None] = [None] * len(self)
-        places = np.flatnonzero(np.isin(self.kind, _FRAMES)).tolist()
-        for i, type_ in zip(places, message_types(map(self.rows.__getitem__, places)), strict=True):
-            found[i] = type_
-        return found
+        places = np.flatnonzero(np.isin(self.kind, _FRAMES))
+        found = np.full(len(self), None, dtype=object)
+        found[places] = message_types(map(self.rows.__getitem__, places.tolist()))
+        types: list[str | None] = found.tolist()
+        return types
 
     def find(self, needle: bytes, most: int) -> list[int]:
         """Positions of the first ``most`` events whose row holds these bytes, in order; nothing is decoded."""

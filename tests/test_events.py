@@ -50,6 +50,7 @@ from chatkit.events import (
     UpgradeRequested,
     completes,
     message_type,
+    message_types,
 )
 from chatkit.trace import EVENT_DECODER
 from stories import ALL
@@ -183,26 +184,35 @@ def test_a_long_message_is_shortened_in_the_line() -> None:
     assert len(str(FrameReceived(**BASE, size=9, text="x" * 10_000))) < 150
 
 
-@pytest.mark.parametrize(
-    ("body", "type_"),
-    [
-        ('{"type": "ping"}', "ping"),
-        ('{"type":"ping","timestamp":"t"}', "ping"),
-        ('{"bot_id": "b", "type" : "chat_response"}', "chat_response"),
-        ('{\n  "type": "ping"\n}', "ping"),
-        (json.dumps({"type": "chat_response", "data": {"content": '{"type": "ping"}'}}), "chat_response"),
-        (json.dumps({"data": {"content": '{"type": "ping"}'}}), None),
-        ('{"kind": "ping"}', None),
-        ('{"type": 3}', None),
-        ("plain text", None),
-        ("", None),
-        ('{"type": "' + "x" * 65 + '"}', None),
-    ],
-)
+MESSAGES = [
+    ('{"type": "ping"}', "ping"),
+    ('{"type":"ping","timestamp":"t"}', "ping"),
+    ('{"bot_id": "b", "type" : "chat_response"}', "chat_response"),
+    ('{\n  "type": "ping"\n}', "ping"),
+    (json.dumps({"type": "chat_response", "data": {"content": '{"type": "ping"}'}}), "chat_response"),
+    (json.dumps({"data": {"content": '{"type": "ping"}'}}), None),
+    ('{"kind": "ping"}', None),
+    ('{"type": 3}', None),
+    ("plain text", None),
+    ("", None),
+    ('{"type": "' + "x" * 64 + '"}', "x" * 64),
+    ('{"type": "' + "x" * 65 + '"}', None),
+    ('{"a": "' + "x" * 4_096 + '", "type": "ping"}', None),
+]
+
+
+@pytest.mark.parametrize(("body", "type_"), MESSAGES)
 def test_message_type_without_parsing(body: str, type_: str | None) -> None:
     """Read from the row, also where a text quotes another message."""
     for kind in (FrameSent, FrameReceived):
         assert message_type(encode(kind(**BASE, connection="1", size=len(body), text=body))) == type_
+
+
+def test_types_of_many_messages_are_those_of_each() -> None:
+    """Also where the same head was seen before."""
+    rows = [encode(FrameReceived(**BASE, size=1, text=body)) for body, _ in MESSAGES]
+    assert message_types(rows * 2) == [message_type(row) for row in rows * 2]
+    assert message_types(rows) == [type_ for _, type_ in MESSAGES]
 
 
 def test_completes_reads_fin_from_the_row() -> None:

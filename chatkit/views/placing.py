@@ -16,6 +16,10 @@ CHARACTER = 6.2
 """Pixels of one character at 11 px, on average and on the safe side."""
 SHORT = 80
 """Pixels of a life that has no room for words upon it."""
+TWO_LINES = 26.0
+"""Pixels between lanes from which a second line of words has room in each."""
+ONE_LINE = 12.0
+"""Pixels between lanes from which there is room for words at all."""
 _FIRST = (Shape.CROSS, Shape.END, Shape.UNDERLINE, Shape.ARC, Shape.BAR, Shape.DIAMOND, Shape.AREA, Shape.POINT)
 _GAP = {
     Shape.CROSS: 10,
@@ -55,7 +59,9 @@ class _Row:
         return all(end <= a or begin >= b for a, b in self.taken)
 
 
-def place(layout: Layout, pixel: Callable[[float], float], width: float, most: int = 250) -> list[Placed]:
+def place(
+    layout: Layout, pixel: Callable[[float], float], width: float, most: int = 250, *, pitch: float = 38.0
+) -> list[Placed]:
     """The labels that fit, endings first.
 
     Args:
@@ -63,7 +69,10 @@ def place(layout: Layout, pixel: Callable[[float], float], width: float, most: i
         pixel: seconds to pixels.
         width: of the drawing, pixels.
         most: labels at most.
+        pitch: pixels from lane to lane; words do not shrink with it, so of closer lanes only the first line has any.
     """
+    if pitch < ONE_LINE:
+        return []
     rows: dict[tuple[int, bool], _Row] = defaultdict(_Row)
     marks = layout.marks
     for m in np.flatnonzero(np.isin(marks.shape, _SOLID) & ~np.isnan(marks.x0)).tolist():
@@ -77,7 +86,7 @@ def place(layout: Layout, pixel: Callable[[float], float], width: float, most: i
     for m in wanted:
         if len(placed) == most:
             break
-        found = _fit(layout, m, pixel, width, rows, born)
+        found = _fit(layout, m, pixel, width, rows, born, pitch >= TWO_LINES)
         if found is not None:
             placed.append(found)
     return placed
@@ -97,11 +106,16 @@ def _fit(
     width: float,
     rows: dict[tuple[int, bool], _Row],
     born: dict[int, float],
+    two: bool,
 ) -> Placed | None:
     marks, label = layout.marks, layout.labels[m]
+    if not two:
+        label = Label(label.strong, label.dim)
     shape, lane = Shape(int(marks.shape[m])), int(marks.lane[m])
     begin, end = float(marks.x0[m]), min(float(marks.x1[m]), layout.last)
     low = shape in _LOW or lane == STREAMING
+    if low and not two:
+        return None
     anchor = begin if low or shape is Shape.SEGMENT else end
     gap = 2 if lane == STREAMING else _GAP.get(shape, 10)
     room = max(len(label.strong) + len(label.dim) + 1, len(label.below)) * CHARACTER
@@ -111,7 +125,7 @@ def _fit(
     if pixel(begin) - pixel(before) > SHORT:
         before = begin
     # An ending's words stand below the line rather than nowhere.
-    for down in (False, True) if shape in (Shape.CROSS, Shape.END) else (low,):
+    for down in (False, True) if two and shape in (Shape.CROSS, Shape.END) else (low,):
         words = Label(label.strong, label.dim) if down and not low else label
         row, below = rows[lane, down], rows[lane, True]
         for left in (False, True):
@@ -121,6 +135,7 @@ def _fit(
                 continue
             row.taken.append((a, b))
             if words.below:
-                below.taken.append((a, a + len(words.below) * CHARACTER))
+                under = len(words.below) * CHARACTER
+                below.taken.append((b - under, b) if left else (a, a + under))
             return Placed(m, words, before if left else anchor, -gap if left else gap, down, left)
     return None

@@ -246,7 +246,7 @@ class _Drawing:
 
     def _words(self) -> list[dict[str, Any]]:
         width = self.end - self.begin
-        placed = place(self.layout, lambda x: (x - self.begin) / width * NOMINAL, NOMINAL)
+        placed = place(self.layout, lambda x: (x - self.begin) / width * NOMINAL, NOMINAL, pitch=self.pitch)
         return [note for item in placed for note in self._label(item)]
 
     def _label(self, item: Placed) -> list[dict[str, Any]]:

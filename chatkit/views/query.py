@@ -23,6 +23,7 @@ import re
 from collections.abc import Callable, Iterator
 from fnmatch import translate
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,6 +42,8 @@ DEEPEST = 20
 """Parentheses and negations within each other."""
 SEARCHED = 16_384
 """Characters of an event's text that are looked at."""
+CHUNK = 500
+"""Texts that are looked at together."""
 
 Node = list[Any]
 """``["and", a, b]``, ``["or", a, b]``, ``["not", a]`` or a leaf: ``["text", "pong"]``, ``["size", ">", 1000]`` …"""
@@ -87,10 +90,30 @@ def parse(text: str) -> Node | None:
     return _Parser(tokens).whole() if tokens else None
 
 
-def matches(trace: Trace, text: str) -> NDArray[np.bool_]:
-    """Which events of a trace fit a query, as a mask of its length; errors as for :func:`parse`."""
+def found_in(leaf: Node, chunks: Iterator[list[str]]) -> Iterator[list[bool]]:
+    """Which texts of each chunk a leaf ``["text", …]`` or ``["regex", …]`` is found in."""
+    if leaf[0] == "regex":
+        search = compiled(leaf[1]).search
+        yield from ([search(text) is not None for text in texts] for texts in chunks)
+    else:
+        wanted = leaf[1]
+        yield from ([wanted in text.lower() for text in texts] for texts in chunks)
+
+
+Finder = Callable[[Node, Iterator[list[str]]], Iterator[list[bool]]]
+
+
+def matches(trace: Trace, text: str, find: Finder = found_in) -> NDArray[np.bool_]:
+    """Which events of a trace fit a query, as a mask of its length; errors as for :func:`parse`.
+
+    Args:
+        trace: what is looked at.
+        text: the query.
+        find: looks for words and regular expressions in chunks of texts; another one may stop early or take care of
+            expressions that never end.
+    """
     tree, everything = parse(text), np.ones(len(trace), dtype=bool)
-    return everything if tree is None else _mask(trace, tree, everything)
+    return everything if tree is None else _mask(trace, tree, everything, find)
 
 
 def _tokens(text: str) -> Iterator[tuple[str, str, int]]:
@@ -208,22 +231,22 @@ def _wrong(what: str, place: int, expected: str, got: str) -> InvalidInput:
     return InvalidInput(what, expected=expected, got=got[:60], where=f"character {place} of the query")
 
 
-def _mask(trace: Trace, node: Node, within: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _mask(trace: Trace, node: Node, within: NDArray[np.bool_], find: Finder) -> NDArray[np.bool_]:
     """Of the events in ``within``, those that fit; what is cheap to ask is asked first."""
     match node[0]:
         case "and":
             for part in sorted(node[1:], key=lambda part: part[0] in _COSTLY):
-                within = _mask(trace, part, within)
+                within = _mask(trace, part, within, find)
             return within
         case "or":
             found = np.zeros_like(within)
             for part in node[1:]:
-                found |= _mask(trace, part, within & ~found)
+                found |= _mask(trace, part, within & ~found, find)
             return found
         case "not":
-            return within & ~_mask(trace, node[1], within)
+            return within & ~_mask(trace, node[1], within, find)
         case "text" | "regex":
-            return _searched(trace, node, within)
+            return _searched(trace, node, within, find)
         case _:
             return within & _column(trace, node)
 
@@ -257,16 +280,11 @@ def _of_type(trace: Trace, name: str) -> NDArray[np.bool_]:
     return kinds
 
 
-def _searched(trace: Trace, node: Node, within: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _searched(trace: Trace, node: Node, within: NDArray[np.bool_], find: Finder) -> NDArray[np.bool_]:
     found = np.zeros(len(trace), dtype=bool)
-    places = np.flatnonzero(within)
-    if node[0] == "regex":
-        search = compiled(node[1]).search
-        hits = [i for i in places.tolist() if search(_text(trace, i))]
-    else:
-        wanted = node[1]
-        hits = [i for i in places.tolist() if wanted in _text(trace, i).lower()]
-    found[hits] = True
+    places = np.flatnonzero(within).tolist()
+    chunks = ([_text(trace, i) for i in places[n : n + CHUNK]] for n in range(0, len(places), CHUNK))
+    found[places] = list(chain.from_iterable(find(node, chunks)))
     return found
 
 
@@ -281,4 +299,4 @@ def _text(trace: Trace, i: int) -> str:
     return _FRAMES[kind] + payload.replace(b'\\"', b'"').decode("utf-8", "replace")
 
 
-__all__ = ["Node", "matches", "parse"]
+__all__ = ["Finder", "Node", "found_in", "matches", "parse"]

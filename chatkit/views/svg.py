@@ -236,9 +236,7 @@ class _Drawing:
             yield f'<g transform="translate({x:g} {y:g}) scale({s:g})" {drawn}</g>'
 
     def words(self) -> Iterator[str]:
-        if self.pitch < 12:
-            return
-        placed = place(self.layout, lambda seconds: self.x(seconds) - LEFT, self.wide)
+        placed = place(self.layout, lambda seconds: self.x(seconds) - LEFT, self.wide, pitch=self.pitch)
         for item in placed:
             x = self.x(item.x) + item.shift
             if LEFT <= self.x(item.x) <= self.width - RIGHT + 1:
@@ -254,7 +252,7 @@ class _Drawing:
             f'<text x="{x:g}" y="{y:g}" font-size="{size}" fill="{self.dim}" dominant-baseline="middle"{anchor} '
             f'xml:space="preserve">{strong}{_e(label.dim)}</text>'
         )
-        if label.below and self.pitch > 28:
+        if label.below:
             yield self.text(x, y + 13, label.below, self.dim, 10, anchor="end" if item.left else "")
 
 

@@ -6,7 +6,9 @@ columns all the way; only the rare kinds of events become objects.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import pairwise, repeat, takewhile
+from operator import contains, truth
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,6 +54,8 @@ _BESIDE = {
     KIND_CODE[kind] for kind in (StateChanged, HttpRequested, HttpAnswered, HttpFailed, HealthChecked, LoopLagged)
 }
 _FIRST_CONNECTION = len(TITLES)
+_WINDOW = 16_384
+"""Events whose rows are read by connection and not in order: more would not stay in the cache of a processor."""
 
 
 def lay_out(trace: Trace, *, stabilise: float | None = None) -> Layout:
@@ -280,26 +284,39 @@ def _continued(trace: Trace, stop: NDArray[np.bool_], chunks: NDArray[np.intp]) 
     """How many chunks go on with the stream of each chunk that begins one; those that begin one become stops.
 
     A chunk goes on when it names the message of the chunk before it and nothing but chunks came on its connection in
-    between: then it changes nothing but the count.
+    between: then it changes nothing but the count. Where a window ends a stream is begun anew, which counts the same.
     """
-    codes, views, rows = trace.connection_code, trace.vantage_code.tolist(), trace.rows
     busy = stop.copy()
     busy[chunks] = False
-    breaks = np.flatnonzero(busy)
-    turn = _turns(codes, breaks, chunks)
+    turn = _turns(trace.connection_code, np.flatnonzero(busy), chunks)
+    window = chunks // _WINDOW
+    order = np.lexsort((trace.connection_code[chunks], window))
+    turn, chunks, window = turn[order], chunks[order], window[order]
+    begins = stop[chunks]
+    for column in (window, trace.connection_code[chunks], trace.vantage_code[chunks], turn):
+        begins[1:] |= column[1:] != column[:-1]
+    begins[:1] = True
+    bounds = [*np.flatnonzero(begins).tolist(), len(chunks)]
     more: dict[int, int] = {}
-    latest: dict[int, tuple[int, int, int, bytes]] = {}
-    for i, code, phase in zip(chunks.tolist(), codes[chunks].tolist(), turn.tolist(), strict=True):
-        row, known = rows[i], latest.get(code)
-        if known is not None and known[1] == phase and known[2] == views[i] and not stop[i] and known[3] in row:
-            more[known[0]] = more.get(known[0], 0) + 1
-            continue
-        stop[i] = True
-        if (named := stream_of(row)) is None:
-            latest.pop(code, None)
-        else:
-            latest[code] = (i, phase, views[i], named)
+    for begin, end in pairwise(bounds):
+        places = chunks[begin:end].tolist()
+        for n, length in _streams([trace.rows[i] for i in places]):
+            stop[places[n]] = True
+            if length > 1:
+                more[places[n]] = length - 1
     return more
+
+
+def _streams(rows: list[bytes]) -> Iterator[tuple[int, int]]:
+    """Where each stream of chunks that follow each other begins, and how many chunks it has."""
+    n, rest = 0, iter(rows[1:])
+    while n < len(rows):
+        named = stream_of(rows[n])
+        # Each of a million chunks is looked at: this loop is not Python's own. The row that ends it begins the next.
+        same = repeat(named) if named is not None else repeat(b"\n", 1)
+        length = 1 + sum(takewhile(truth, map(contains, rest, same)))
+        yield n, length
+        n += length
 
 
 def _turns(codes: NDArray[np.int32], breaks: NDArray[np.intp], chunks: NDArray[np.intp]) -> NDArray[np.intp]:

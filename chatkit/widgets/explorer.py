@@ -22,6 +22,7 @@ to kernel  ``svg``                        asks for a picture of the time from ``
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +43,11 @@ from chatkit.views.survival import steps
 from chatkit.views.svg import svg
 from chatkit.views.when import count
 from chatkit.widgets.feed import Feed
+from chatkit.widgets.searching import Searches
 
 TABLE = 200
 """Lines of the table that travel at once."""
-ANSWERS = ("detail", "hover", "search", "table", "survival", "note", "svg")
+ANSWERS = ("detail", "hover", "table", "survival", "note", "svg")
 Answer = tuple[dict[str, Any], list[bytes]]
 
 
@@ -60,11 +62,22 @@ class Area(msgspec.Struct, frozen=True, kw_only=True):
     aligned: bool = False
 
 
+class SelectedArea(msgspec.Struct, frozen=True, kw_only=True):
+    """What :attr:`TimelineExplorer.selected_area` says."""
+
+    since: float
+    """Seconds since the epoch, or of an aligned view since each connection opened."""
+    until: float
+    connections: tuple[str, ...]
+    """Ids of the connections in it; the lanes beside them have none."""
+    aligned: bool
+
+
 class TimelineExplorer(anywidget.AnyWidget):
     """A timeline to look around in: zoom, pan, search, click, select, note; live when the source is a recorder.
 
-    What is looked at can be read, and set, from Python: ``query`` and ``matching``, ``rows``, ``area`` and
-    ``selection``, ``reference``, ``pinned``; notes are events of ``trace``.
+    What is looked at can be read, and set, from Python: ``query`` and ``matching``, ``rows``,
+    ``select_area``, ``selected_area`` and ``selection``, ``reference``, ``pinned``; notes are events of ``trace``.
 
     Args:
         source: a ``Trace``, or a ``Recorder`` that is followed until :meth:`close`.
@@ -103,6 +116,7 @@ class TimelineExplorer(anywidget.AnyWidget):
         if align not in (None, "open"):
             raise InvalidInput("no such alignment", expected='None or "open"', got=align)
         self._feed = Feed(source, _sender(weakref.ref(self)), stabilise)
+        self._searches = Searches(self._feed.matches, _answering(weakref.ref(self)))
         block = self._feed.first_block()
         super().__init__(block=block, align=align or "", clock=clock, zone=zone or "")
         self.on_msg(self._receive)
@@ -127,6 +141,42 @@ class TimelineExplorer(anywidget.AnyWidget):
     def trace(self) -> Trace:
         """All that is shown, with the notes that were written here in their places."""
         return self._feed.trace()
+
+    def select_area(
+        self, since: float, until: float, connections: Iterable[str] | None = None, *, aligned: bool | None = None
+    ) -> Trace:
+        """Selects a stretch of time as the mouse does; the events in it, of which the query holds.
+
+        Args:
+            since: seconds since the trace's epoch; of an aligned view, since each connection opened.
+            until: the same, included.
+            connections: ids of connections; ``None`` for every lane, along the time also those beside the connections.
+            aligned: which of the two times is meant; ``None`` for the one that the view shows.
+
+        Raises:
+            InvalidInput: the stretch ends before it begins, or there is no such connection.
+        """
+        if not since <= until:
+            raise InvalidInput("no such stretch of time", expected="since <= until", got=f"{since} to {until} s")
+        if aligned is None:
+            aligned = self.align == "open"
+        lanes = self._feed.lanes_of(None if connections is None else tuple(connections), beside=not aligned)
+        self.area = {"since": float(since), "until": float(until), "lanes": lanes, "aligned": aligned}
+        return self.selection
+
+    def clear_selection(self) -> None:
+        """Selects nothing: neither an area nor single events."""
+        self.area, self.rows = {}, []
+
+    @property
+    def selected_area(self) -> SelectedArea | None:
+        """The selected stretch of time with the connections it is on, ``None`` without one."""
+        if not self.area:
+            return None
+        area = msgspec.convert(self.area, Area)
+        named = (self._feed.connection_of(lane) for lane in area.lanes)
+        connections = tuple(name for name in named if name is not None)
+        return SelectedArea(since=area.since, until=area.until, connections=connections, aligned=area.aligned)
 
     def annotate(
         self, text: str, *, at: float | None = None, connection: str | None = None, about: str | None = None
@@ -166,6 +216,7 @@ class TimelineExplorer(anywidget.AnyWidget):
         feed = getattr(self, "_feed", None)  # a widget whose arguments were refused is closed, too
         if feed is not None:
             feed.close()
+            self._searches.close()
         super().close()
 
     def __repr__(self) -> str:
@@ -209,9 +260,11 @@ class TimelineExplorer(anywidget.AnyWidget):
             self._serve(message)
         except (IndexError, KeyError, TypeError, ValueError, AttributeError, msgspec.ValidationError) as error:
             told = message if isinstance(message, dict) else {}
-            refused = {"kind": "refused", "to": str(told.get("client"))[:64], "asked": str(told.get("kind"))[:40]}
             because = str(error) if isinstance(error, InvalidInput) else f"{type(error).__name__}: {error}"
-            self.send(refused | {"because": because[:500]})
+            self._refuse(str(told.get("client"))[:64], str(told.get("kind"))[:40], because)
+
+    def _refuse(self, client: str, asked: str, because: str) -> None:
+        self.send({"kind": "refused", "to": client, "asked": asked, "because": because[:500]})
 
     def _serve(self, message: Any) -> None:
         client, kind = str(message.get("client"))[:64], message["kind"]
@@ -221,6 +274,9 @@ class TimelineExplorer(anywidget.AnyWidget):
             self._feed.painted(client, msgspec.convert(message["held"], Cursor))
         elif kind == "bye":
             self._feed.bye(client)
+            self._searches.forget(client)
+        elif kind == "search":
+            self._searches.ask(client, str(message["text"]), max(0, int(message["since"])) // 8 * 8)
         elif kind in ANSWERS:
             answer, buffers = getattr(self, f"_{kind}")(message)
             self.send({"kind": kind, "to": client} | answer, buffers=buffers)
@@ -238,12 +294,6 @@ class TimelineExplorer(anywidget.AnyWidget):
         row = int(message["row"])
         trace, place = self._feed.find(row)
         return {"row": row, "line": clip(str(trace[place]), MAX_LINE)}, []
-
-    def _search(self, message: Any) -> Answer:
-        text, since = str(message["text"]), max(0, int(message["since"])) // 8 * 8
-        fits = self._feed.matches(text, since)
-        told = {"text": text, "since": since, "count": int(fits.sum()), "length": len(fits)}
-        return told, [np.packbits(fits, bitorder="little").tobytes()]
 
     def _table(self, message: Any) -> Answer:
         rows, start = self._chosen_rows(), max(0, int(message["start"]))
@@ -275,3 +325,18 @@ def _sender(widget: weakref.ref[TimelineExplorer]) -> Any:
         return True
 
     return send
+
+
+def _answering(widget: weakref.ref[TimelineExplorer]) -> Any:
+    def answer(client: str, text: str, since: int, fits: Any) -> None:
+        explorer = widget()
+        if explorer is None or explorer.comm is None:
+            return
+        if isinstance(fits, str):
+            explorer._refuse(client, "search", fits)
+            return
+        told = {"kind": "search", "to": client, "text": text, "since": since}
+        counted = {"count": int(fits.sum()), "length": len(fits)}
+        explorer.send(told | counted, buffers=[np.packbits(fits, bitorder="little").tobytes()])
+
+    return answer

@@ -12,6 +12,9 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from chatkit.errors import InvalidInput
 from chatkit.events import KIND_CODE, Noted, RecordingEnded
 from chatkit.notes import annotated, note
 from chatkit.recorder import Recorder
@@ -21,10 +24,12 @@ from chatkit.views.sheet import Cursor, Layout
 from chatkit.views.timeline import TimelineBuilder
 from chatkit.widgets.flow import Flow
 from chatkit.widgets.parts import Parts
+from chatkit.widgets.searching import guarded
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
+
+    from chatkit.views.query import Finder
 
 EVERYBODY = "*"
 """Whoever has the widget's first state and has not spoken yet."""
@@ -54,6 +59,7 @@ class Feed:
         """What was laid out, by row."""
         self.notes: list[Noted] = []
         """Those that no recording holds."""
+        self._found: tuple[str, NDArray[np.bool_]] = ("", np.zeros(0, dtype=bool))
         self._seen = 0
         self._receivers: dict[str, Flow] = {}
         self._wake = threading.Event()
@@ -122,19 +128,55 @@ class Feed:
         with self._lock:
             return self.events.moments_before(row)
 
-    def matches(self, query: str, since: int = 0) -> NDArray[np.bool_]:
-        """Which events from row ``since`` on fit a query; errors as for ``chatkit.views.query.parse``.
+    def matches(self, query: str, since: int = 0, find: Finder | None = None) -> NDArray[np.bool_]:
+        """Which events from row ``since`` on fit a query.
 
-        Whoever draws and records goes on meanwhile: the lock is not held.
+        Whoever draws and records goes on meanwhile: the lock is not held. The last answer about everything is kept.
+
+        Args:
+            query: see ``chatkit.views.query``.
+            since: the first row.
+            find: as for ``chatkit.views.query.matches``; ``None`` for the guarded one.
+
+        Raises:
+            InvalidInput: the query is not of the grammar, or a regular expression of it takes too long.
         """
         with self._lock:
             parts = self.events.copy()
-        return parts.matches(query, since)
+            known, fits = self._found
+        if known == query and len(fits) == len(parts):
+            return fits[since:]
+        fits = parts.matches(query, since, find or guarded())
+        if not since:
+            self._found = (query, fits)
+        return fits
 
     def connection_of(self, lane: int) -> str | None:
         """Id of the connection that a lane shows; ``None`` for the lanes beside them."""
         with self._lock:
             return self._builder.connection_of(lane)
+
+    def lanes_of(self, connections: tuple[str, ...] | None, *, beside: bool) -> list[int]:
+        """Codes of the lanes of these connections; of all there are with ``None``.
+
+        Args:
+            connections: their ids.
+            beside: whether all there are includes the lanes beside the connections.
+
+        Raises:
+            InvalidInput: one of them is none of the timeline.
+        """
+        with self._lock:
+            self._pull()
+            lanes = self._builder.since(self._builder.cursor).lanes
+            if connections is None:
+                return [lane.code for lane in lanes if beside or lane.kind == "connection"]
+            known = {self._builder.connection_of(lane.code): lane.code for lane in lanes}
+        missing = [name for name in connections if name not in known]
+        if missing:
+            some = ", ".join(list(filter(None, known))[:20]) or "those of the timeline, which has none"
+            raise InvalidInput("no such connection", expected=f"one of {some}", got=str(missing[0])[:60])
+        return [known[name] for name in connections]
 
     def rows_within(self, begin: float, end: float, lanes: Iterable[int], *, aligned: bool) -> list[int]:
         """Events that a stretch of time on some lanes shows, as for the layout."""

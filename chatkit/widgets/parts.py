@@ -11,7 +11,7 @@ import numpy as np
 
 from chatkit.errors import InvalidInput
 from chatkit.trace import Header, Origin, Trace, TraceBuilder
-from chatkit.views.query import matches
+from chatkit.views.query import Finder, found_in, matches
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -109,10 +109,10 @@ class Parts:
                     return float(part.at[places[-1]])
         return None
 
-    def matches(self, query: str, since: int = 0) -> NDArray[np.bool_]:
-        """Which events from row ``since`` on fit a query; errors as for ``chatkit.views.query.parse``."""
+    def matches(self, query: str, since: int = 0, find: Finder = found_in) -> NDArray[np.bool_]:
+        """Which events from row ``since`` on fit a query; as for ``chatkit.views.query.matches``."""
         masks = [
-            matches(part, query)[max(since - start, 0) :]
+            matches(part, query, find)[max(since - start, 0) :]
             for start, part in zip(self._starts, self._parts, strict=True)
             if start + len(part) > since or not since
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import axe_playwright_python
 import pytest
 
 from builders import Script, incident_trace, split
-from chatkit.events import Opened
+from chatkit.events import AttemptStarted, Opened, RetryScheduled, TransportEnded
 from chatkit.views import packet
 from chatkit.views.script import explorer_script
 from chatkit.views.timeline import TimelineBuilder, lay_out
@@ -210,6 +211,7 @@ class Kernel:
         self.done += len(asked)
         for message in asked:
             self.widget._receive(self.widget, message, [])
+        self.widget._searches.wait(10)
         told, self.said = self.said, []
         for content, buffers in told:
             if content["kind"] != "delta":
@@ -256,7 +258,7 @@ def test_search_is_the_kernels_and_the_pages_own_where_nobody_answers(page):
     page.keyboard.press("/")
     field.fill("sent type:ping or control or connection:4 type:Opened")
     page.wait_for_timeout(300)
-    page.wait_for_function("document.querySelector('.ck-found').textContent.includes('kernel busy')")
+    page.wait_for_function("document.querySelector('.ck-found').textContent.includes('not searched yet')")
     alone = found.inner_text()
     kernel.serve()
     assert alone.split()[0] == found.inner_text().split()[0], "words and kinds are enough for this one"
@@ -360,6 +362,71 @@ def test_pinned_lanes_stay_while_many_are_scrolled(page):
     box = stage.bounding_box()
     page.mouse.click(box["x"] + 20, box["y"] + 44 + 3)
     assert page.evaluate("state.pinned") == [], "the first lane's name is the pinned one's"
+
+
+@pytest.mark.parametrize("connections", [4, 31, 44, 60, 90])
+def test_no_words_cover_others_however_close_the_lanes(page, connections):
+    """Every text that is put on the canvas, as wide and high as the browser measures it."""
+    page.evaluate("""() => {
+        const { fillText: put, clearRect: clear } = CanvasRenderingContext2D.prototype;
+        CanvasRenderingContext2D.prototype.clearRect = function (...where) {
+            window.put = []; // what follows is one picture
+            return clear.call(this, ...where);
+        };
+        CanvasRenderingContext2D.prototype.fillText = function (words, x, y, ...rest) {
+            const size = this.measureText(words);
+            if (words.trim()) window.put.push([words, x - size.actualBoundingBoxLeft, x + size.actualBoundingBoxRight,
+                y - size.actualBoundingBoxAscent, y + size.actualBoundingBoxDescent]);
+            return put.call(this, words, x, y, ...rest);
+        };
+    }""")
+    script = Script()
+    for n in range(connections):
+        name, at = str(n), 5 + 0.02 * n
+        script.put(0.01 * n, AttemptStarted, name, url="ws://x")
+        script.put(0.5 + 0.01 * n, Opened, name)
+        for k in range(3):
+            script.sent(1 + k + 0.03 * n, name, "ping", timestamp=str(k))
+            script.received(1.1 + k + 0.03 * n, name, "pong", timestamp=str(k))
+        script.put(at, TransportEnded, name, how="rst", by="server")
+        script.put(at + 0.1, RetryScheduled, name, attempt=1, delay=2.0)
+    shown(page, script.trace())
+    texts = page.evaluate("put")
+    assert any("RST by server" in text[0] for text in texts)
+    for one, other in itertools.combinations(texts, 2):
+        apart = one[2] <= other[1] or other[2] <= one[1] or one[4] <= other[3] or other[4] <= one[3]
+        assert apart, (one, other)
+
+
+def test_more_lanes_than_there_is_room_for_are_reached_by_mouse(page):
+    page.set_viewport_size({"width": 1194, "height": 1500})
+    script = Script()
+    for n in range(400):
+        script.put(n, Opened, str(n))
+    shown(page, script.trace())
+    box = page.locator(".ck-stage").bounding_box()
+
+    def reached(first):
+        page.wait_for_function(
+            f"document.querySelector('.ck-title').textContent.includes('lanes {first} to {first + 99}')"
+        )
+
+    page.mouse.move(box["x"] + 40, box["y"] + 300)
+    page.mouse.wheel(0, 240)
+    reached(21)
+    page.mouse.wheel(0, -9_000)
+    reached(1)
+    x, top, high = box["x"] + box["width"] - 8, box["y"] + 44, box["height"] - 72
+    page.mouse.move(x, top + 4)
+    page.mouse.down()
+    page.mouse.move(x, top + 4 + high * 100.2 / 400, steps=3)
+    page.mouse.up()
+    reached(101)
+    page.mouse.click(x, top + high - 3)
+    reached(151)
+    page.mouse.click(x, top + 3)
+    reached(101)
+    assert page.evaluate("[state.rows, state.pinned]") == [[], []], "nothing else is meant by it"
 
 
 @pytest.mark.parametrize("dark", [False, True])

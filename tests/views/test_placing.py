@@ -110,3 +110,34 @@ def test_an_ending_without_room_beside_it_stands_below() -> None:
     (ending,) = [one for one in placed if one.label.strong == "RST by server"]
     assert ending.low
     assert ending.left
+
+
+def boxes(whole: Layout, placed: list[Placed], scale: Any, pitch: float) -> list[tuple[float, float, float, float]]:
+    """Left, right, top and bottom of every line of words, as the drawings put them."""
+    order = {lane.code: n for n, lane in enumerate(whole.lanes)}
+    found = []
+    for one in placed:
+        a, b = extent(one, scale)
+        y = order[int(whole.marks.lane[one.mark])] * pitch
+        middle = y + 18 * min(1.0, pitch / 38) if one.low else y
+        found.append((a, b, middle - 5.5, middle + 5.5))
+        if one.label.below:
+            under = len(one.label.below) * CHARACTER
+            found.append((*((b - under, b) if one.left else (a, a + under)), y + 8, y + 18))
+    return found
+
+
+@pytest.mark.parametrize("pitch", [12.0, 15.0, 20.0, 25.9, 26.0, 29.0, 34.0, 38.0])
+def test_no_words_reach_into_another_line_or_lane(pitch: float) -> None:
+    """However close the lanes stand: words keep their size."""
+    whole = lay_out(incident_trace())
+
+    def scale(seconds: float) -> float:
+        return (seconds - whole.first) / (whole.last - whole.first) * 1_000
+
+    placed = place(whole, scale, 1_000, pitch=pitch)
+    assert any(one.label.strong for one in placed), "endings are told at any pitch"
+    assert any(one.low for one in placed) == (pitch >= 26)
+    for one, other in itertools.combinations(boxes(whole, placed, scale, pitch), 2):
+        assert one[1] <= other[0] or other[1] <= one[0] or one[3] <= other[2] or other[3] <= one[2], (one, other)
+    assert place(whole, scale, 1_000, pitch=11.9) == []

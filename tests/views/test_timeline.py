@@ -438,8 +438,10 @@ def test_a_stream_that_two_places_saw_is_one_stream():
     assert [layout.labels[m].dim for m in shapes(layout, Shape.BAR)] == ["3 chunks"]
 
 
-def test_chunks_are_counted_alike_in_one_stretch_and_in_small_ones():
+@pytest.mark.parametrize("window", [64, 16_384])
+def test_chunks_are_counted_alike_in_one_stretch_and_in_small_ones(monkeypatch: pytest.MonkeyPatch, window: int):
     """The quick way through a stream's chunks changes no word and no count."""
+    monkeypatch.setattr("chatkit.views.timeline._WINDOW", window)
     events = crowd(12_000)
     whole, single = TimelineBuilder(), TimelineBuilder()
     whole.extend(events)

@@ -107,6 +107,7 @@ def asked(explorer: TimelineExplorer, monkeypatch: pytest.MonkeyPatch, **message
     sent: list[tuple[dict, list[bytes]]] = []
     monkeypatch.setattr(explorer, "send", lambda content, buffers=None: sent.append((content, buffers)))
     explorer._receive(explorer, {"client": "a"} | message, [])
+    explorer._searches.wait(10)
     return sent[-1]
 
 
@@ -146,6 +147,30 @@ def test_an_area_is_a_selection_and_a_table(monkeypatch):
     explorer.query = ""
     explorer.area = {"since": -0.1, "until": 0.1, "lanes": list(lanes.values()), "aligned": True}
     assert {event.connection for event in explorer.selection if event.connection} == {"1", "2", "3", "4"}
+
+
+def test_an_area_is_selected_from_python_as_with_the_mouse():
+    explorer = TimelineExplorer(incident_trace())
+    chosen = explorer.select_area(0, 5, ["1"])
+    assert [event.id for event in chosen] == [event.id for event in explorer.selection]
+    assert {event.connection for event in chosen} == {"1"}
+    area = explorer.selected_area
+    assert (area.since, area.until, area.connections, area.aligned) == (0.0, 5.0, ("1",), False)
+    assert None in {event.connection for event in explorer.select_area(0, 50)}, "every lane"
+    explorer.query = "type:Opened"
+    assert len(explorer.select_area(0, 50)) == 4
+    explorer.align = "open"
+    assert {event.connection for event in explorer.select_area(-0.1, 0.1)} == {"1", "2", "3", "4"}
+    assert explorer.selected_area.aligned
+    explorer.query = ""
+    assert None not in {event.connection for event in explorer.select_area(0, 50)}, "as in the aligned view"
+    explorer.clear_selection()
+    assert explorer.selected_area is None
+    assert len(explorer.selection) == 0
+    with pytest.raises(InvalidInput, match="since <= until"):
+        explorer.select_area(2, 1)
+    with pytest.raises(InvalidInput, match="one of 1, 2, 3, 4"):
+        explorer.select_area(0, 1, ["9"])
 
 
 def test_an_event_is_measured_from_the_reference(monkeypatch):

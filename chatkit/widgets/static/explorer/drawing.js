@@ -66,6 +66,7 @@ export class Drawing extends Geometry {
       this.drawSelected();
     });
     this.drawWords();
+    this.drawScrollbar();
     this.survival.draw();
     // What the picture shows now, for whoever measures or reads it from outside.
     Object.assign(this.stage.dataset, { events: this.store.events, until: this.store.epoch + this.store.last });
@@ -195,6 +196,16 @@ export class Drawing extends Geometry {
       this.text(this.fitted(title, LEFT - 10), 0, y - this.pitch / 2, strong ? colours.ink : colours.dim, 11, strong ? 600 : 400);
     });
     context.stroke();
+  }
+
+  drawScrollbar() {
+    if (!this.hiddenLanes) return;
+    const { context, colours } = this;
+    const { begin, end } = this.thumb();
+    context.fillStyle = colours.grid;
+    context.fillRect(this.width - 12, LANES_TOP, 8, this.height - AXIS - LANES_TOP);
+    context.fillStyle = colours.dim;
+    context.fillRect(this.width - 12, begin, 8, end - begin);
   }
 
   fitted(words, room) {

@@ -42,7 +42,7 @@ export class Geometry {
     return area?.lanes ? area : null;
   }
 
-  // Pinned lanes first; of more lanes than there is room for, a window that the arrow keys move.
+  // Pinned lanes first; of more lanes than there is room for, a window that wheel, scroll bar and keys move.
   visibleLanes() {
     const all = this.store.lanes.filter((lane) => !this.aligned || lane.kind === "connection");
     const pinned = new Set(this.pinned);
@@ -52,6 +52,18 @@ export class Geometry {
     this.hiddenLanes = Math.max(0, off.length - room);
     this.top = Math.max(0, Math.min(this.top, this.hiddenLanes));
     return [...on.slice(0, this.fixed), ...off.slice(this.top, this.top + room)];
+  }
+
+  // Lanes that move: all but the pinned ones.
+  get scrolledLanes() {
+    return this.hiddenLanes + this.lanes.length - this.fixed;
+  }
+
+  // Where the scroll bar beside the lanes shows the window, pixels from the top.
+  thumb() {
+    const high = this.height - AXIS - LANES_TOP;
+    const begin = LANES_TOP + (this.top / this.scrolledLanes) * high;
+    return { begin, end: begin + Math.max(16, ((this.scrolledLanes - this.hiddenLanes) / this.scrolledLanes) * high) };
   }
 
   scrollLanes(by) {

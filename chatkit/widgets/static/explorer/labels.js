@@ -1,10 +1,10 @@
 // Words beside the marks: what matters most first, and never one over another.
 import { Drawing } from "./drawing.js";
-import { ARC, AREA, ATTEMPT, BAR, CROSS, END, LEFT, LIFE, RANK, RIGHT, SEGMENT, SOLID, UNDERLINE } from "./shapes.js";
+import { ARC, AREA, ATTEMPT, BAR, CROSS, END, LEFT, LIFE, ONE_LINE, RANK, RIGHT, SEGMENT, SOLID, TWO_LINES, UNDERLINE } from "./shapes.js";
 
 export class Labels extends Drawing {
   drawWords() {
-    if (this.pitch < 12) return;
+    if (this.pitch < ONE_LINE) return;
     const taken = new Map();
     const wanted = [];
     const crowded = this.crowd(4);
@@ -30,7 +30,10 @@ export class Labels extends Drawing {
 
   // Right of its mark if it fits, an ending in its strong words alone before the whole would cover its life.
   drawLabel(item, taken) {
-    const [strong, dim, below] = item.label;
+    const [strong, dim] = item.label;
+    // Words do not shrink with the lanes: of close ones only the first line has any.
+    const below = this.pitch < TWO_LINES ? "" : item.label[2];
+    item = { ...item, label: [strong, dim, below] };
     const brief = strong && dim ? { ...item, label: [strong, "", below] } : item;
     for (const before of [false, true]) {
       if (this.fitLabel(item, taken, before)) return;
@@ -43,6 +46,8 @@ export class Labels extends Drawing {
     const [strong, dim, below] = label;
     const stream = shape === BAR && this.laneKind(lane) === "streaming";
     const low = shape === UNDERLINE || shape === ARC || stream;
+    const two = this.pitch >= TWO_LINES;
+    if (low && !two) return false;
     const size = low ? 10 : 11;
     const first = strong ? this.measure(strong, size, 600) + 8 : 0;
     const room = Math.max(first + this.measure(dim, size, 400), below ? this.measure(below, 10, 400) : 0);
@@ -57,7 +62,7 @@ export class Labels extends Drawing {
     const born = ending ? this.born.get(lane) ?? a : a;
     const left = a - born < 80 ? Math.min(a, born) : a;
     // An ending's words stand below the line rather than nowhere.
-    for (const down of ending ? [false, true] : [low]) {
+    for (const down of ending && two ? [false, true] : [low]) {
       const row = this.rowOf(taken, lane, down), more = down ? "" : below;
       const x = before ? left - gap - room : from + gap;
       const end = x + room;
@@ -83,7 +88,7 @@ export class Labels extends Drawing {
     }
     if (strong) this.text(strong, x, line, this.tones[tone], size, 600);
     this.text(dim, x + first, line, colours.dim, size);
-    if (below && this.pitch > 28) this.text(below, x, y + 13, colours.dim, 10);
+    if (below) this.text(below, x, y + 13, colours.dim, 10);
   }
 }
 

@@ -1,6 +1,6 @@
 // The pointer and the keyboard.
 import { Picking } from "./picking.js";
-import { FOLLOW_SPAN, LANES_TOP, LEAST_SPAN, LEFT, MOST_LANES, RIGHT } from "./shapes.js";
+import { AXIS, FOLLOW_SPAN, LANES_TOP, LEAST_SPAN, LEFT, MOST_LANES, RIGHT } from "./shapes.js";
 
 export class Moving extends Picking {
   point(event) {
@@ -54,6 +54,12 @@ export class Moving extends Picking {
     event.preventDefault();
     const [px] = this.point(event);
     const step = event.deltaMode === 1 ? 30 : 1;
+    if (this.hiddenLanes && px < LEFT - 8) {
+      this.rolled += (event.deltaY * step) / Math.max(this.pitch, 12);
+      const lanes = Math.trunc(this.rolled);
+      this.rolled -= lanes;
+      return lanes ? this.scrollLanes(lanes) : undefined;
+    }
     const sideways = event.shiftKey ? event.deltaY : event.deltaX;
     if (Math.abs(sideways) > Math.abs(event.shiftKey ? 0 : event.deltaY)) {
       return this.pan(((sideways * step) / this.width) * (this.view[1] - this.view[0]));
@@ -65,9 +71,19 @@ export class Moving extends Picking {
     if (event.button !== 0) return;
     const [px, py] = this.point(event);
     this.stage.setPointerCapture(event.pointerId);
+    if (this.onScrollbar(px, py)) {
+      const { begin, end } = this.thumb();
+      if (py < begin || py > end) this.scrollLanes(((py < begin ? -1 : 1) * MOST_LANES) / 2);
+      this.drag = { py, top: this.top, lanes: true };
+      return;
+    }
     const inside = py < LANES_TOP - 4;
     this.drag = { px, py, view: [...this.view], over: inside, moved: false, selects: event.shiftKey && !inside };
     if (inside) this.drag.inside = this.inBrush(px);
+  }
+
+  onScrollbar(px, py) {
+    return this.hiddenLanes > 0 && px > this.width - RIGHT + 4 && py >= LANES_TOP && py <= this.height - AXIS;
   }
 
   overSeconds(px) {
@@ -83,6 +99,10 @@ export class Moving extends Picking {
   move(event) {
     const [px, py] = this.point(event);
     if (!this.drag) return this.hoverSoon(px, py);
+    if (this.drag.lanes) {
+      const share = (py - this.drag.py) / (this.height - AXIS - LANES_TOP);
+      return this.scrollLanes(Math.round(this.drag.top + share * this.scrolledLanes) - this.top);
+    }
     if (Math.abs(px - this.drag.px) > 3) this.drag.moved = true;
     if (!this.drag.moved) return;
     this.stage.dataset.drag = this.drag.selects ? "select" : "pan";
@@ -121,7 +141,7 @@ export class Moving extends Picking {
     this.drag = null;
     delete this.stage.dataset.drag;
     if (drag?.area) return this.selectArea(drag.area);
-    if (!drag || drag.moved) return;
+    if (!drag || drag.moved || drag.lanes) return;
     const [px, py] = this.point(event);
     const named = this.lanes[Math.floor((py - LANES_TOP) / this.pitch)];
     if (px < LEFT - 12 && py > LANES_TOP && named) return this.pin(named.code);

@@ -134,7 +134,7 @@ export class Search {
     const some = this.active && this.count > 0;
     this.back.disabled = this.ahead.disabled = !some;
     const where = some && this.at >= 0 && this.passes(this.at) ? `${this.rank(this.at).toLocaleString("en")} of ` : "";
-    const unsure = this.partial ? (this.timeline.host.say ? ", kernel busy: payloads not searched" : ", payloads not searched") : "";
+    const unsure = this.partial ? (this.timeline.host.say ? ", payloads not searched yet" : ", payloads not searched") : "";
     const words = this.trouble || (this.active ? `${where}${plural(this.count, "match").replace(/matchs$/, "matches")}${unsure}` : "");
     this.status.textContent = words.slice(0, 200);
     this.status.dataset.trouble = String(Boolean(this.trouble));

@@ -6,6 +6,7 @@ export const TONES = ["received", "sent", "ok", "bad", "remark", "typing", "quie
 export const LEFT = 132, RIGHT = 22, OVER_TOP = 8, OVER_HIGH = 24, LANES_TOP = 44, AXIS = 28, PITCH = 38;
 export const MOST_LANES = 100; // shown at once
 export const MOST_ROWS = 500; // of an area, where no kernel is asked
+export const TWO_LINES = 26, ONE_LINE = 12; // pixels between lanes from which each has room for so many lines of words
 export const ROOM = 1200; // pixels that lanes may take; more lanes stand closer
 export const FOLLOW_SPAN = 120; // seconds of a live timeline that are shown once it is longer
 export const LEAST_SPAN = 1e-4; // seconds

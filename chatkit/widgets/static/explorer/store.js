@@ -41,6 +41,7 @@ class Table {
 }
 
 function grown(own, start, more) {
+  if (!own && !start) return more; // cut out of its block already: a million ticks are not copied once more
   const need = start + more.length;
   // Whole numbers come as narrow as they are; where a later block needs more, all are held wide.
   const kind = !own || own.constructor === more.constructor ? more.constructor : Int32Array;

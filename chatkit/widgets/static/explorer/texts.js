@@ -13,7 +13,7 @@ export class Texts extends Choosing {
     const connections = store.lanes.filter((lane) => lane.kind === "connection").length;
     const times = `${format.format(begin)}–${format.format(end)} ${zoneName(zone, end)}`;
     const news = store.live && store.fresh > 1 ? `, ${store.fresh.toLocaleString("en")} in the last update` : "";
-    const shown = this.hiddenLanes ? `, lanes ${this.top + 1} to ${this.top + this.lanes.length - this.fixed} (arrow keys: others)` : "";
+    const shown = this.hiddenLanes ? `, lanes ${this.top + 1} to ${this.top + this.lanes.length - this.fixed} (others: scroll over the names, or arrow keys)` : "";
     this.title.textContent = `${plural(connections, "connection")}, ${plural(store.events, "event")}, ${times}${news}${shown}`;
     this.alignButton.setAttribute("aria-pressed", String(this.aligned));
     this.clockButton.setAttribute("aria-pressed", String(Boolean(this.host.option("clock"))));

@@ -18,6 +18,7 @@ export class Timeline extends Texts {
     this.mode = "all";
     this.view = [0, 1];
     this.top = 0;
+    this.rolled = 0;
     this.chosen = -1;
     this.hovered = null;
     this.widths = new Map();
