@@ -36,10 +36,10 @@ def start_watch(
     A cell that is run again with the same folder ends the watch before first.
 
     >>> import chatkit
-    >>> lab = chatkit.start_lab()
-    >>> plan = {"targets": {"lab": {"url": lab.url, "bot": "echo"}}}
-    >>> with chatkit.start_watch(plan, "canary", tokens={"lab": lab.token}) as watch:
-    ...     list(watch.seen.targets)
+    >>> with chatkit.LabServer() as lab:
+    ...     plan = {"targets": {"lab": {"url": lab.url, "bot": "echo"}}}
+    ...     with chatkit.start_watch(plan, "canary", tokens={"lab": lab.token}) as watch:
+    ...         list(watch.seen.targets)
     ['lab']
     """
     beside = Path()

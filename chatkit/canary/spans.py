@@ -7,7 +7,6 @@ import logging
 import threading
 from typing import Any
 
-from chatkit import __version__
 from chatkit.canary.rows import Row
 from chatkit.errors import MissingDependency
 
@@ -42,10 +41,10 @@ class Spans:
         except ImportError:
             raise MissingDependency("spans", package="opentelemetry-exporter-otlp-proto-http", extra="watch") from None
         self._trace = trace
-        resource = Resource.create({"service.name": "chatkit-watch", "service.version": __version__})
+        resource = Resource.create({"service.name": "chatkit-watch"})
         self._provider = TracerProvider(resource=resource)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
-        self._tracer = self._provider.get_tracer("chatkit.canary", __version__)
+        self._tracer = self._provider.get_tracer("chatkit.canary")
         # A collector that is down is said once by the library's logger for each batch; not a traceback each.
         logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)
 

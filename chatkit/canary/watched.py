@@ -194,6 +194,9 @@ def watching(folder: str | Path) -> Watched:
     Files of rows that are damaged are left out and named in ``problems``.
 
     >>> import chatkit
+    >>> with chatkit.LabServer() as lab:
+    ...     plan = {"targets": {"lab": {"url": lab.url, "bot": "echo"}}}
+    ...     chatkit.start_watch(plan, "canary", tokens={"lab": lab.token}).close()
     >>> seen = chatkit.watching("canary")
     >>> [death.death.cause for death in seen.deaths]
     []

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from chatkit.canary.targets import Plan
     from chatkit.canary.watch import Watch
 
-SUMMARY = "keep a few connections to many backends for days, and record every death"
+SUMMARY = "watch backends for days; every death leaves its evidence"
 SCHEMA = "chatkit.watch/1"
 _STYLES = {"death": "red", "change": "yellow", "notice": "yellow"}
 
