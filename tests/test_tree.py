@@ -78,8 +78,6 @@ NOT_MIRRORED = {
     "canary/post.py": "canary/test_watch.py",
     # rows only ever follow a queue
     "client/queue_rows.py": "client/test_outbox.py",
-    # the fleet's commands are tested one by one
-    "cli/fleet.py": "cli/test_fleet_connect.py",
     # probes, through whole investigations
     "investigation/probing.py": "investigation/test_investigator.py",
     # steps of the check, through the whole check

@@ -30,7 +30,7 @@ VERBS: Mapping[str, str] = {
     "convert": "turn evidence into another format",
     "report": "write one offline HTML file that tells why, with its evidence",
     "fleet": "many connections: compare recordings, or open connections",
-    "watch": "keep a few connections to many backends for days, and record every death",
+    "watch": "watch backends for days; every death leaves its evidence",
     "runbook": "run one runbook headless; its verdict is the exit code",
     "completion": "print the completion script for bash, zsh or fish",
 }
