@@ -28,6 +28,10 @@ BACKENDS = [
     ("rejected_at_the_door", "auth-rejected", "", FAULT, "auth-rejected"),
     ("every_reply_twice", "duplicate-delivery", "budget=8 pause=1", FAULT, "duplicate-delivery"),
     ("everyone_drops_at_once", "server-restart:after=9", "budget=16", FAULT, "server-restart"),
+    ("drops_like_clockwork", "max-lifetime:age=4", "budget=14", FAULT, "max-lifetime"),
+    ("connected_but_no_reply", "stuck-typing", "budget=12 pause=1", FAULT, "stuck-typing"),
+    # The kernel takes some seconds to start: whichever of the freezes falls into the budget counts.
+    ("freezes_and_recovers", "stall:after=8,duration=6,period=14", "budget=24 block=1", FAULT, "server-blocked-loop"),
     ("health_says_down", None, "budget=8", FAULT, "health-method-mismatch"),
     # Nothing grows on a backend that somebody named unless it is permitted: the limit stays unseen.
     ("dies_on_one_message", "message-too-big:limit=2000", "budget=9", OPEN, None),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import secrets
+import threading
 import time
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
@@ -29,6 +30,9 @@ from chatkit.lab.tokens import TokenRefused
 from chatkit.lab.users import USERS, User
 
 router = APIRouter()
+
+_building = threading.Lock()
+_NOWHERE = {"type": "http", "method": "GET", "path": "/", "headers": []}
 
 
 class Login(BaseModel):
@@ -68,6 +72,11 @@ def build_app(backend: Backend) -> FastAPI:
     app.include_router(sockets)
     if "mux" in backend.capabilities:
         app.include_router(mux_router)
+    # FastAPI builds included routes at the first request, and silences pydantic meanwhile by `catch_warnings`, which is
+    # not safe between threads: two labs that are asked at once would warn on stderr, or stay silent for good.
+    with _building:
+        for route in app.routes:
+            route.matches({**_NOWHERE})
     return app
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+import warnings
+
+import httpx
 import jwt
 import pytest
 
-from chatkit.lab import Bot
+from chatkit.lab import Bot, LabServer
 
 
 async def test_health_is_get_only(house) -> None:
@@ -15,6 +19,22 @@ async def test_health_is_get_only(house) -> None:
     assert (healthy.status_code, healthy.json()) == (200, {"status": "healthy"})
     assert "date" in healthy.headers
     assert (await http.head("/health")).status_code == 405
+
+
+def test_the_first_request_touches_no_warnings(monkeypatch) -> None:
+    """Filters belong to the process: two labs that change them at once would print what each of them silences."""
+    touched = []
+
+    class Seen(warnings.catch_warnings):
+        def __init__(self, **options: object) -> None:
+            touched.append(threading.current_thread().name)
+            super().__init__(**options)
+
+    with LabServer() as lab:
+        monkeypatch.setattr(warnings, "catch_warnings", Seen)
+        answer = httpx.get(f"{lab.url}/api/bots/echo", headers={"Authorization": f"Bearer {lab.token}"})
+    assert answer.status_code == 200
+    assert "chatkit-lab" not in touched
 
 
 async def test_login_and_refresh(house) -> None:
