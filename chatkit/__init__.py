@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from chatkit.preflight import check
     from chatkit.recorder import Recorder
     from chatkit.runbooks import Guide
+    from chatkit.tap import Tap
     from chatkit.trace import Trace
     from chatkit.widgets import Console, Endings, Investigate, TimelineExplorer, Verdict
 
@@ -42,6 +43,8 @@ _ROOMS = {
     "check": "chatkit.preflight",
     "connect": "chatkit.client",
     "investigate": "chatkit.investigation",
+    # in front of a backend
+    "Tap": "chatkit.tap",
     # the embedded backend
     "Bot": "chatkit.lab",
     "LabServer": "chatkit.lab",
@@ -74,6 +77,7 @@ __all__ = [
     "Investigate",
     "LabServer",
     "Recorder",
+    "Tap",
     "TimelineExplorer",
     "Trace",
     "Verdict",

@@ -30,6 +30,7 @@ from chatkit.profile import Types
 from chatkit.redact import Redactor
 from chatkit.trace import Header, Origin, Trace, TraceBuilder
 from chatkit.wire import WireReader
+from chatkit.wire.relayed import Relayed
 
 FLUSH_INTERVAL = 0.1
 """Seconds between two batches of the writer thread."""
@@ -54,6 +55,8 @@ class Recorder:
         overwrite: whether an existing file may be replaced; refused otherwise, it may be evidence.
         target: the URL that is talked to, for the header.
         types: names of the backend's message types, for the header.
+        kind: what records, for the header: ``live``, or ``tap`` for what stands between client and server.
+        not_visible: words of ``chatkit.visibility`` for what cannot be seen from there.
         redactor: announces secrets and takes them out; a fresh one when not given.
         clock: where time comes from.
         keep: events that memory holds, at least 1,000; a quarter more at most, and for connections that live or ended
@@ -80,6 +83,8 @@ class Recorder:
         overwrite: bool = False,
         target: str | None = None,
         types: Types | None = None,
+        kind: str = "live",
+        not_visible: tuple[str, ...] = (),
         redactor: Redactor | None = None,
         clock: Clock | None = None,
         keep: int | None = None,
@@ -91,8 +96,9 @@ class Recorder:
         self.redactor = redactor or Redactor()
         self.path = Path(path) if path is not None else None
         self._start = self.clock.monotonic()
-        origin = Origin(kind="live", target=self.redactor.text(target) if target else None)
-        header = Header(origin=origin, epoch=round(self.clock.wall(), 6), types=types or Types())
+        origin = Origin(kind=kind, target=self.redactor.text(target) if target else None)
+        epoch = round(self.clock.wall(), 6)
+        header = Header(origin=origin, epoch=epoch, not_visible=not_visible, types=types or Types())
         self._builder = TraceBuilder(header)
         self._ids = itertools.count()
         self._connections = itertools.count(1)
@@ -109,6 +115,8 @@ class Recorder:
         self._thread: threading.Thread | None = None
         self._closed = False
         self._file = self._open(overwrite) if self.path is not None else None
+        self.put = self.taken = 0
+        """Bytes that relays handed over, and how many of them became events; what lies between is held in memory."""
         self.failure: str | None = None
         """Why persisting stopped (a full disk); recording goes on in memory."""
         if self._file is not None:
@@ -144,6 +152,21 @@ class Recorder:
     def wire(self) -> WireTap:
         """A new connection whose bytes will come."""
         return WireTap(self, str(next(self._connections)))
+
+    def relayed(self, purpose: Callable[[str, str], str], *, target: str, secure: bool) -> RelayTap:
+        """A TCP connection that somebody passes on: HTTP, WebSockets or neither; arguments as for ``Relayed``."""
+        return RelayTap(
+            self,
+            Relayed(
+                self._ids,
+                self.redactor,
+                number=lambda: str(next(self._connections)),
+                exchange=self.exchange,
+                purpose=purpose,
+                target=target,
+                secure=secure,
+            ),
+        )
 
     def exchange(self) -> str:
         """The name of a new HTTP exchange."""
@@ -285,14 +308,26 @@ class Recorder:
     def _decode(self, item: tuple[Any, ...]) -> None:
         moment, tap, what, data = item
         at = round(moment - self._start, 6)
-        if tap.reader is None:
+        if isinstance(tap, RelayTap):
+            self.taken += len(data) if what in (SENT, RECEIVED) else 0
+        elif tap.reader is None:
             tap.reader = WireReader(tap.id, self._ids, self.redactor)
         if what == SENT:
             events = tap.reader.sent(at, data)
         elif what == RECEIVED:
             events = tap.reader.received(at, data)
-        else:
+        elif what == ENDED:
             events = tap.reader.ended(at, *data)
+        else:
+            events = data[0](tap.reader, at, *data[1])
+        if isinstance(tap, RelayTap) and not tap.relayed.steady:
+            for _, group in itertools.groupby(events, lambda event: (event.connection, event.at)):
+                self._hold(list(group))
+        else:
+            self._hold(events)
+
+    def _hold(self, events: list[Event]) -> None:
+        """Events of one connection and one moment."""
         if events:
             # Payloads were cleaned by the reader, before they were encoded. A row holds no raw line end.
             lines = _encode_lines(events)
@@ -319,7 +354,7 @@ class Recorder:
             self._file = None
 
 
-SENT, RECEIVED, ENDED = 0, 1, 2
+SENT, RECEIVED, ENDED, TOLD = 0, 1, 2, 3
 
 
 class WireTap:
@@ -330,7 +365,7 @@ class WireTap:
     def __init__(self, recorder: Recorder, id: str) -> None:
         self.recorder = recorder
         self.id = id
-        self.reader: WireReader | None = None
+        self.reader: WireReader | Relayed | None = None
         self._append = recorder._log.append
         self._clock = recorder.clock.monotonic
 
@@ -349,3 +384,27 @@ class WireTap:
     def record(self, kind: type[Event], **fields: Any) -> None:
         """A fact about this connection that its bytes do not show."""
         self.recorder.record(kind, connection=self.id, **fields)
+
+
+class RelayTap(WireTap):
+    """Where a relay hands over what went through one connection of a client."""
+
+    __slots__ = ("relayed",)
+
+    def __init__(self, recorder: Recorder, reader: Relayed) -> None:
+        super().__init__(recorder, "")
+        self.reader = self.relayed = reader
+
+    def sent(self, data: bytes) -> None:
+        """Bytes came from the client."""
+        self.recorder.put += len(data)
+        self._append((self._clock(), self, SENT, data))
+
+    def received(self, data: bytes) -> None:
+        """Bytes went to the client."""
+        self.recorder.put += len(data)
+        self._append((self._clock(), self, RECEIVED, data))
+
+    def tell(self, what: Callable[..., list[Event]], *args: Any) -> None:
+        """A fact that the bytes do not show: a method of :class:`Relayed` with what follows the moment."""
+        self._append((self._clock(), self, TOLD, (what, args)))

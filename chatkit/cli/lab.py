@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import signal
 import sys
-from contextlib import suppress
 
+from chatkit.cli import terminal
 from chatkit.errors import InvalidInput
 from chatkit.faults.catalogue import CATALOGUE
 from chatkit.faults.kinds import FaultKind
@@ -81,7 +80,6 @@ async def _serve(args: argparse.Namespace) -> int:
     # FastAPI and uvicorn take half a second to import: not for --help and --list-faults.
     from chatkit.lab.server import LabServer
 
-    ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     # On a thread of its own: a lab that stalls shall still hear Ctrl-C.
     with LabServer(
         bots=args.bot,
@@ -92,18 +90,7 @@ async def _serve(args: argparse.Namespace) -> int:
         port=args.port,
         i_know=args.i_know,
     ) as lab:
-        # Handlers of our own: a shell starts background jobs with SIGINT ignored, and then Python has none.
-        _on_signal(signal.SIGINT, ended, 130)
-        _on_signal(signal.SIGTERM, ended, 0)
+        ended = terminal.told_to_end()
         print(json.dumps(lab.ready()), flush=True)
         print("the lab runs until Ctrl-C", file=sys.stderr, flush=True)
         return await ended
-
-
-def _on_signal(number: int, ended: asyncio.Future[int], code: int) -> None:
-    def end() -> None:
-        if not ended.done():
-            ended.set_result(code)
-
-    with suppress(NotImplementedError):  # Windows: Ctrl-C arrives as KeyboardInterrupt
-        asyncio.get_running_loop().add_signal_handler(number, end)

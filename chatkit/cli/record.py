@@ -52,10 +52,10 @@ async def _record(target: Target, args: argparse.Namespace) -> int:
             if not _recorded(client.trace):
                 error = await explain(client, target, error)
     except asyncio.CancelledError:
-        _conclude(client.trace, args, time.monotonic() - began)
+        conclude(client.trace, args.out, time.monotonic() - began, as_json=args.json)
         raise
     trace = client.trace
-    _conclude(trace, args, time.monotonic() - began)
+    conclude(trace, args.out, time.monotonic() - began, as_json=args.json)
     if _recorded(trace):
         return 0
     raise _nothing(error, args.out)
@@ -90,21 +90,31 @@ def _nothing(error: BaseException | None, out: str) -> ChatkitError:
     return ConnectFailed("no connection came about in that time", target=out, stage="tcp", remedy="record for longer")
 
 
-def _conclude(trace: Trace, args: argparse.Namespace, elapsed: float) -> None:
-    if args.json:
+def conclude(trace: Trace, out: str, elapsed: float, *, as_json: bool, events: int | None = None) -> None:
+    """Prints what was recorded, on stdout.
+
+    Args:
+        trace: as far as memory holds it.
+        out: the file.
+        elapsed: seconds.
+        as_json: whether for machines, as one document.
+        events: how many there are in all, where memory does not hold them.
+    """
+    total = len(trace) if events is None else events
+    if as_json:
         document = {
             "schema": "chatkit.recording/1",
-            "file": args.out,
+            "file": out,
             "target": trace.origin.target,
             "elapsed_s": round(elapsed, 6),
-            "events": len(trace),
+            "events": total,
             "connections": [_facts(connection) for connection in trace.connections],
         }
         print(json.dumps(document), flush=True)
         return
     for connection in trace.connections:
         terminal.say(one_line(str(connection), 500))
-    terminal.say(f"{len(trace):,} events of {elapsed:.1f} s in {args.out}")
+    terminal.say(f"{total:,} events of {elapsed:.1f} s in {out}")
 
 
 def _facts(connection: Connection) -> dict[str, Any]:

@@ -7,9 +7,12 @@ import signal
 import sys
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from chatkit.plain import harmless
+
+if TYPE_CHECKING:
+    import asyncio
 
 INTERRUPTED = 130
 
@@ -51,6 +54,24 @@ def run(work: Coroutine[Any, Any, int]) -> int:
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def told_to_end() -> asyncio.Future[int]:
+    """For a verb that serves until it is told to end: the exit code, once Ctrl-C (130) or SIGTERM (0) comes."""
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[int] = loop.create_future()
+
+    def end(code: int) -> None:
+        if not ended.done():
+            ended.set_result(code)
+
+    # Handlers of our own: a shell starts background jobs with SIGINT ignored, and then Python has none.
+    for number, code in ((signal.SIGINT, INTERRUPTED), (signal.SIGTERM, 0)):
+        with suppress(NotImplementedError):  # Windows: Ctrl-C arrives as KeyboardInterrupt
+            loop.add_signal_handler(number, end, code)
+    return ended
 
 
 async def _until_interrupted(work: Coroutine[Any, Any, int]) -> int:

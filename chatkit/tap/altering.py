@@ -31,6 +31,11 @@ def request_head(head: Head, rewrite: Rewrite) -> Head:
     return head
 
 
+def named(head: Head, host: str) -> Head:
+    """The request with that host in place of the one it names."""
+    return _with(_without(head, "host"), "Host", host)
+
+
 def answer_head(head: Head, rewrite: Rewrite, *, offered: bool) -> Head:
     """The 101 as it goes on to the client; ``offered`` says whether that offered compression."""
     match rewrite.what:

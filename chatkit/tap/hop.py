@@ -17,10 +17,13 @@ from chatkit.errors import InvalidInput
 from chatkit.faults.moments import BlackHole, Moment, Started, Wake, Woke
 from chatkit.faults.parse import Fault
 from chatkit.faults.plan import FaultPlan
+from chatkit.formats.purposes import purpose
+from chatkit.recorder import Recorder, RelayTap
 from chatkit.tap.altering import page
 from chatkit.tap.certificates import Flaw, local_certificate
 from chatkit.tap.hole import Hole, check_holes
 from chatkit.tap.pair import Pair
+from chatkit.tap.reaching import ClientLeft, address, first_bytes, readable, target_of, unless_left, unreached
 from chatkit.tap.side import reset_at_close
 from chatkit.tap.thread import LoopThread
 from chatkit.tap.watch import Watch
@@ -43,14 +46,17 @@ class Hop:
 
     Args:
         listen: host and port (0 for any free one), or a bound socket that does not listen yet; the hop owns it then.
-        to: the server, ``http://host:port``. A server that does not answer becomes an RST to the client.
+        to: the server, ``http://host:port``, or with ``https``, ``ws`` or ``wss``. A server that cannot be reached
+            becomes an RST to the client; one that does not answer is waited for as long as the client waits.
         faults: those of the catalogue that act on the path; texts or :class:`Fault` values.
         seed: decides everything random but packet loss, which the kernel draws.
         tls: a server's context to speak TLS with, or True for a certificate of a local CA made on demand
             (:attr:`ca_pem`); the faults ``tls-failure`` and ``scheme-mismatch`` choose it by themselves.
+        trust: how the server's certificate is judged, where its URL says TLS; the system's authorities otherwise.
+        rename: whether requests name the server as their host (``Host``) and not, as the client wrote it, the hop.
 
     Raises:
-        InvalidInput: a fault that is none or does not act on the path, or a URL that is not ``http://host:port``.
+        InvalidInput: a fault that is none or does not act on the path, or a URL that is more than host and port.
         LabError: this system cannot do one of the faults.
         MissingDependency: a certificate is to be made and ``cryptography`` is not installed.
     """
@@ -63,8 +69,15 @@ class Hop:
         faults: Iterable[str | Fault] = (),
         seed: int = 0,
         tls: ssl.SSLContext | Literal[True] | None = None,
+        trust: ssl.SSLContext | None = None,
+        rename: bool = False,
     ) -> None:
-        self._to = _target(to)
+        host, port, upstream_tls = target_of(to)
+        self._to = (host, port)
+        self._host = urlsplit(to).netloc if rename else None
+        self._trust = (trust or ssl.create_default_context()) if upstream_tls else None
+        self.recorder: Recorder | None = None
+        """Records what goes through, as the client has it; whoever sets it, before the hop listens, closes it."""
         self._plan = path_plan(faults, seed)
         self._listen = listen
         self._flaw, self._named_secure = _secrecy(self._plan.faults, tls is not None)
@@ -149,7 +162,7 @@ class Hop:
             self._listener = None
         for pair in list(self._pairs.values()):
             pair.heal()
-            pair.end("fin")
+            pair.end("fin", stopped=True)
         for _ in range(_TURNS):
             await asyncio.sleep(0)
         for pair in list(self._pairs.values()):
@@ -163,8 +176,7 @@ class Hop:
     @property
     def address(self) -> str:
         """``host:port``; the port is known once it runs."""
-        host, port = self._name
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return address(*self._name)
 
     @property
     def url(self) -> str:
@@ -175,6 +187,11 @@ class Hop:
     def ws_url(self) -> str:
         """The same with ``ws`` or ``wss``."""
         return f"ws{'s' if self._named_secure else ''}://{self.address}"
+
+    @property
+    def linked(self) -> int:
+        """TCP connections of clients that are there now."""
+        return len(self._pairs)
 
     @property
     def faults(self) -> tuple[Fault, ...]:
@@ -259,21 +276,46 @@ class Hop:
 
     async def _link(self, sock: socket.socket, ordinal: int) -> None:
         loop = asyncio.get_running_loop()
-        pair = Pair(self, ordinal, self._plan)
+        pair = Pair(self, ordinal, self._plan, self._tap(), self._host)
         self._pairs[id(pair)] = pair
         try:
             if self._context is not None and not await _says_tls(sock):
+                pair.fail("tls", "the client spoke no TLS to a port that does: use https:// and wss://")
                 return
-            await loop.create_connection(lambda: pair.server, *self._to)
+            if not await self._reach(sock, pair):
+                return
             await loop.connect_accepted_socket(lambda: pair.client, sock, ssl=self._context)
             pair.link()
-        except OSError:
-            # The server refuses, or the client went away or did not like the certificate.
+        except OSError as error:
+            # The client went away or did not like the certificate.
+            pair.fail("tls" if self._context is not None else "tcp", f"at the client's side: {error}")
             pair.end("rst")
         finally:
             if pair.client.transport is None:
                 _refuse(sock)
                 pair.abandon()
+
+    async def _reach(self, sock: socket.socket, pair: Pair) -> bool:
+        """Connects to the server; where that fails, the recording hears why and the pair is over."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        name = self._to[0] if self._trust is not None else None
+        work = loop.create_connection(lambda: pair.server, *self._to, ssl=self._trust, server_hostname=name)
+        try:
+            await unless_left(sock, work)
+        except (OSError, ClientLeft) as error:
+            if pair.recorded:
+                pair.heard(await first_bytes(sock) if self._context is None else b"")
+                pair.fail(*unreached(error, loop.time() - began, tls=self._trust is not None))
+            pair.end("rst")
+            return False
+        pair.reached(sock.getpeername(), loop.time() - began)
+        return True
+
+    def _tap(self) -> RelayTap | None:
+        if self.recorder is None:
+            return None
+        return self.recorder.relayed(purpose, target=address(*self._to), secure=self._context is not None)
 
 
 def path_plan(faults: Iterable[str | Fault], seed: int) -> FaultPlan:
@@ -315,14 +357,6 @@ def _of_the_port(faults: Iterable[Fault]) -> list[Fault]:
     return [fault for fault in faults if fault.id in ("tls-failure", "scheme-mismatch")]
 
 
-def _target(url: str) -> tuple[str, int]:
-    split = urlsplit(url)
-    with suppress(ValueError):
-        if split.scheme == "http" and split.hostname and split.path in ("", "/"):
-            return split.hostname, split.port or 80
-    raise InvalidInput("a hop cannot forward there", expected="http://host:port", got=url, where="to")
-
-
 def _listening(listen: tuple[str, int] | socket.socket) -> socket.socket:
     if isinstance(listen, socket.socket):
         listen.listen(_BACKLOG)
@@ -346,21 +380,11 @@ def _refuse(sock: socket.socket) -> None:
     sock.close()
 
 
-def _settle(ready: asyncio.Future[None]) -> None:
-    if not ready.done():
-        ready.set_result(None)
-
-
 async def _says_tls(sock: socket.socket) -> bool:
     """Whether the client begins as TLS does; one that speaks HTTP is told so, as nginx does."""
     sock.setblocking(False)
+    await readable(sock)
     loop = asyncio.get_running_loop()
-    ready: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(sock, _settle, ready)
-    try:
-        await ready
-    finally:
-        loop.remove_reader(sock)
     if sock.recv(1, socket.MSG_PEEK) == _TLS_RECORD:
         return True
     await loop.sock_recv(sock, 65_536)

@@ -27,7 +27,7 @@ from chatkit.faults.moments import (
     Refuse,
 )
 from chatkit.faults.path_moments import Answered, Direction, Mangle, Passing, Requested, Rewrite
-from chatkit.tap.altering import answer_head, mangled, page, request_head
+from chatkit.tap.altering import answer_head, mangled, named, page, request_head
 from chatkit.wire.cutting import Cut, Cutter
 from chatkit.wire.frames import CLOSE, PING, PONG, TEXT, Violation
 from chatkit.wire.handshake import MAX_HEAD, Head, join_head
@@ -78,10 +78,11 @@ class Reading:
     Args:
         road: where it goes on.
         frames: whether messages are looked at; else what follows a 101 is not read.
+        host: what requests name as their host, where that is not what the client names.
     """
 
-    def __init__(self, road: Road, *, frames: bool) -> None:
-        self._road, self._wants_frames = road, frames
+    def __init__(self, road: Road, *, frames: bool, host: str | None = None) -> None:
+        self._road, self._wants_frames, self._host = road, frames, host
         self._readers = (Reader(request=True), Reader(request=False))
         # What came and did not go on: always what the readers have not told of yet.
         self._raw = (bytearray(), bytearray())
@@ -153,7 +154,7 @@ class Reading:
         if refuse is not None:
             self._road.leave(page(refuse.status, refuse.retry_after))
             return False
-        altered = head
+        altered = head if self._host is None else named(head, self._host)
         for rewrite in _rewrites(actions):
             altered = request_head(altered, rewrite)
             upgrade = upgrade and rewrite.what != "no-upgrade"

@@ -23,9 +23,8 @@ from chatkit.events import (
     TlsEstablished,
     TransportEnded,
 )
-from chatkit.redact import Redactor
 from chatkit.wire.reader import WireReader
-from chatkit.wire.talk import Talk
+from chatkit.wire.talk import Shared, Talk
 from chatkit.wire.tcp import Tcp
 from chatkit.wire.tls import KeyLog, Tls, is_tls
 
@@ -34,11 +33,10 @@ _MOST_EARLY = 20
 SIDES = ("client", "server")
 
 
-class Sink(Protocol):
+class Sink(Shared, Protocol):
     """Where the events of all conversations of a capture go, and what they share."""
 
     ids: Iterator[int]
-    redactor: Redactor
     keys: KeyLog | None
 
     def put(self, events: list[Event]) -> None:
@@ -46,18 +44,6 @@ class Sink(Protocol):
 
     def number(self, port: int) -> str:
         """An id for a connection that matters, to a server's port."""
-
-    def exchange(self) -> str:
-        """An id for an HTTP exchange."""
-
-    def purpose(self, method: str, target: str) -> str:
-        """What an HTTP exchange is for."""
-
-    def warn(self, text: str) -> None:
-        """Notes what a reader should know, once."""
-
-    def hide(self, word: str) -> None:
-        """Notes what this evidence cannot show, a word of ``chatkit.visibility``."""
 
     def failed(self, conversation: Conversation, at: float, error: str) -> None:
         """An attempt that brought no TCP connection; whether it matters is not known here."""

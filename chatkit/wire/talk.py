@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -16,13 +16,11 @@ from chatkit.events import (
     HttpRequested,
     TransportEnded,
 )
+from chatkit.redact import Redactor
 from chatkit.wire.frames import likeness
 from chatkit.wire.handshake import Head
 from chatkit.wire.http import Message, Reader, begins
 from chatkit.wire.reader import WireReader
-
-if TYPE_CHECKING:
-    from chatkit.wire.conversation import Conversation
 
 MOST_BEHIND = 1 << 20
 """Bytes of a client that wait for the answer to an upgrade."""
@@ -36,6 +34,73 @@ _WORD = re.compile(rb"[A-Z]*(?: [^\r\n]*)?")
 _PROXY = re.compile(rb"PROXY [^\r\n]{0,100}\r\n")
 _HTTP2 = b"PRI * HTTP/2.0\r\n"
 _NEW, _HTTP, _SOCKET, _OPAQUE = range(4)
+
+
+class Shared(Protocol):
+    """What all connections of one recording share."""
+
+    redactor: Redactor
+
+    def exchange(self) -> str:
+        """An id for an HTTP exchange."""
+
+    def purpose(self, method: str, target: str) -> str:
+        """What an HTTP exchange is for."""
+
+    def warn(self, text: str) -> None:
+        """Notes what a reader should know, once."""
+
+    def hide(self, word: str) -> None:
+        """Notes what this evidence cannot show, a word of ``chatkit.visibility``."""
+
+
+class Holder(Protocol):
+    """The connection whose bytes these are, and what its reading asks of it."""
+
+    secure: bool
+
+    @property
+    def id(self) -> str | None:
+        """Once it matters."""
+
+    @property
+    def sink(self) -> Shared:
+        """What it shares with others."""
+
+    @property
+    def peer(self) -> str:
+        """The server's address and port."""
+
+    @property
+    def midway(self) -> bool:
+        """Whether the evidence begins after the connection did."""
+
+    def put(self, events: list[Event]) -> None:
+        """Takes events, cleaned."""
+
+    def reader(self, at: float, url: str, *, first: bool) -> WireReader:
+        """A reader for a WebSocket that the client asks for."""
+
+    def refused(self, at: float, stage: str, error: str, status: int | None = None) -> None:
+        """The attempt failed above TCP."""
+
+    def opaque(self, side: int, at: float, size: int) -> None:
+        """Bytes that cannot be read."""
+
+    def hidden(self, side: int, at: float, size: int) -> None:
+        """It matters perhaps, and cannot be read from its first bytes on."""
+
+    def lacking(self, side: int, at: float, size: int) -> None:
+        """Bytes that the evidence lacks."""
+
+    def ignore(self) -> None:
+        """Nothing of it matters."""
+
+    def flip(self) -> None:
+        """The client is the other side than was thought."""
+
+    def tunnelled(self) -> None:
+        """A proxy opened a way through: what follows begins anew."""
 
 
 class _Request(Struct):
@@ -59,7 +124,7 @@ class _Request(Struct):
 class Talk:
     """One connection's bytes; sides are 0 for the client, 1 for the server."""
 
-    def __init__(self, conversation: Conversation) -> None:
+    def __init__(self, conversation: Holder) -> None:
         self._of = conversation
         self._mode = _NEW
         self._readers = (Reader(request=True), Reader(request=False))
@@ -71,6 +136,16 @@ class Talk:
         # From the middle: pieces so far, how many frames each side sent that look masked or not.
         self._pieces: list[tuple[int, float, bytes, int]] = []
         self._likes = [[0, 0], [0, 0]]
+
+    @property
+    def open(self) -> bool:
+        """Whether this is a WebSocket by now."""
+        return self._mode == _SOCKET
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a request has no answer yet."""
+        return bool(self._asked)
 
     # What comes from below
 
@@ -102,7 +177,7 @@ class Talk:
         elif self._pieces:
             self._pieces.append((side, at, b"", size))
 
-    def ended(self, at: float, how: str, by: str) -> Event | None:
+    def ended(self, at: float, how: str, by: str | None) -> Event | None:
         """The transport's first end, as an event that may still be changed."""
         if self._mode == _HTTP and by == "server":
             # An answer without a length ends here (RFC 9112, section 6.3).
@@ -121,6 +196,8 @@ class Talk:
             if not isinstance(end, TransportEnded):
                 continue
             words = f"{end.how.upper()} by the {end.by} instead of an answer"
+            if end.by is None:
+                words = end.error or "no answer"
             if request.wire is not None:
                 self._of.refused(end.at, "upgrade", words)
             elif request.purpose != "health":
