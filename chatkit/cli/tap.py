@@ -123,7 +123,8 @@ async def _watch(tap: Tap, ended: asyncio.Future[int]) -> int:
     seen, complained = 0, False
     while not (await asyncio.wait({ended}, timeout=LOOK))[0]:
         new = tap.recorder.snapshot(seen)
-        seen = len(tap.recorder)
+        if len(new):
+            seen = int(new[-1].id) + 1
         _tell(new)
         if tap.recorder.failure is not None and not complained:
             complained = True

@@ -279,6 +279,8 @@ class Hop:
         pair = Pair(self, ordinal, self._plan, self._tap(), self._host)
         self._pairs[id(pair)] = pair
         try:
+            # asyncio sets this on what it accepted itself. Without it small writes wait for a delayed ACK, 40 ms.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._context is not None and not await _says_tls(sock):
                 pair.fail("tls", "the client spoke no TLS to a port that does: use https:// and wss://")
                 return
