@@ -27,7 +27,7 @@ from chatkit.ending import Connection
 from chatkit.errors import InvalidInput
 from chatkit.events import KIND_CODE, Event, Noted, RecordingEnded
 from chatkit.profile import Types
-from chatkit.redact import Redactor
+from chatkit.redact import Looking, Redactor
 from chatkit.trace import Header, Origin, Trace, TraceBuilder
 from chatkit.wire import WireReader
 from chatkit.wire.relayed import Relayed
@@ -40,8 +40,8 @@ MIN_KEEP = 1000
 
 _PIECE = 1 << 18
 """Bytes that the writer thread takes from the log at a time."""
-_ONE_WRITE = 1 << 18
-"""Bytes below which a batch is written in one call."""
+_ONE_WRITE = 1 << 16
+"""Bytes of a piece from which on it is written by itself."""
 
 _encode = msgspec.json.Encoder().encode
 _encode_lines = msgspec.json.Encoder().encode_lines
@@ -95,6 +95,7 @@ class Recorder:
         self.clock = clock or Clock()
         self.redactor = redactor or Redactor()
         self.path = Path(path) if path is not None else None
+        self._looking = Looking(self.redactor)
         self._start = self.clock.monotonic()
         origin = Origin(kind=kind, target=self.redactor.text(target) if target else None)
         epoch = round(self.clock.wall(), 6)
@@ -159,7 +160,7 @@ class Recorder:
             self,
             Relayed(
                 self._ids,
-                self.redactor,
+                self._looking,
                 number=lambda: str(next(self._connections)),
                 exchange=self.exchange,
                 purpose=purpose,
@@ -278,18 +279,32 @@ class Recorder:
 
     def _drain(self, limit: float = math.inf) -> bool:
         """Turns about ``limit`` bytes of the log into rows; whether there is more. The lock is held."""
-        log = self._log
-        while log and limit > 0:
-            item = log.popleft()
-            if isinstance(item[1], WireTap):
-                self._decode(item)
-                limit -= len(item[3])
-            else:
-                self._append(*item)
-                limit -= 1
+        while self._log and limit > 0:
+            limit -= self._drain_piece()
         if self._keep is not None:
             self._builder.trim(self._keep)
-        return bool(log)
+        return bool(self._log)
+
+    def _drain_piece(self) -> int:
+        """As much of the log as is looked at and encoded together; its size, about bytes."""
+        log, items, size = self._log, [], 0
+        while log and size < _PIECE:
+            item = log.popleft()
+            items.append(item)
+            size += len(item[3]) if isinstance(item[1], WireTap) else 1
+        heard = [item[3] for item in items if isinstance(item[1], WireTap) and item[2] == RECEIVED]
+        self._looking.calm = not self.redactor.suspicious(b"".join(heard))
+        groups: list[list[Event]] = []
+        for item in items:
+            if isinstance(item[1], WireTap):
+                groups += self._decode(item)
+            else:
+                self._hold(groups)
+                groups = []
+                self._append(*item)
+        self._hold(groups)
+        self._looking.calm = False
+        return size
 
     def _append(self, at: float, kind: type[Event], connection: str | None, fields: dict[str, Any]) -> None:
         id = str(next(self._ids))
@@ -305,51 +320,64 @@ class Recorder:
         if self._file is not None:
             self._unwritten.append(row + b"\n")
 
-    def _decode(self, item: tuple[Any, ...]) -> None:
+    def _decode(self, item: tuple[Any, ...]) -> list[list[Event]]:
+        """Events of a chunk, or of the end; those that share connection and moment together."""
         moment, tap, what, data = item
         at = round(moment - self._start, 6)
         if isinstance(tap, RelayTap):
-            self.taken += len(data) if what in (SENT, RECEIVED) else 0
-        elif tap.reader is None:
-            tap.reader = WireReader(tap.id, self._ids, self.redactor)
+            return self._relay(tap, at, what, data)
+        if tap.reader is None:
+            tap.reader = WireReader(tap.id, self._ids, self._looking)
         if what == SENT:
             events = tap.reader.sent(at, data)
         elif what == RECEIVED:
             events = tap.reader.received(at, data)
-        elif what == ENDED:
+        else:
             events = tap.reader.ended(at, *data)
-        else:
-            events = data[0](tap.reader, at, *data[1])
-        if isinstance(tap, RelayTap) and not tap.relayed.steady:
-            for _, group in itertools.groupby(events, lambda event: (event.connection, event.at)):
-                self._hold(list(group))
-        else:
-            self._hold(events)
+        return [events] if events else []
 
-    def _hold(self, events: list[Event]) -> None:
-        """Events of one connection and one moment."""
-        if events:
+    def _relay(self, tap: RelayTap, at: float, what: int, data: Any) -> list[list[Event]]:
+        relayed = tap.relayed
+        if what == SENT or what == RECEIVED:
+            self.taken += len(data)
+            # Once it is a WebSocket its own reader is enough.
+            reader = relayed.wire or relayed
+            events = reader.received(at, data) if what == RECEIVED else reader.sent(at, data)
+            if reader is not relayed:
+                return [events] if events else []
+        elif what == ENDED:
+            events = relayed.ended(at, *data)
+        else:
+            events = data[0](relayed, at, *data[1])
+        return [list(group) for _, group in itertools.groupby(events, lambda one: (one.connection, one.at))]
+
+    def _hold(self, groups: list[list[Event]]) -> None:
+        if groups:
             # Payloads were cleaned by the reader, before they were encoded. A row holds no raw line end.
-            lines = _encode_lines(events)
-            self._builder.extend(events, lines[:-1].split(b"\n"))
+            lines = _encode_lines(list(itertools.chain.from_iterable(groups)))
+            self._builder.extend(groups, lines[:-1].split(b"\n"))
             if self._file is not None:
                 self._unwritten.append(lines)
 
     def _write_lines(self, lines: list[bytes]) -> None:
-        """Many small pieces in one call, large ones each by itself: joining those would cost more than writing them."""
-        if sum(map(len, lines)) < _ONE_WRITE:
-            lines = [b"".join(lines)] if lines else []
+        """Small pieces together, large ones each by itself: joining those would cost more than writing them."""
+        small: list[bytes] = []
         for piece in lines:
-            if self._file is not None:
-                self._write(piece)
+            if len(piece) < _ONE_WRITE:
+                small.append(piece)
+                continue
+            self._write(b"".join(small))
+            small = []
+            self._write(piece)
+        self._write(b"".join(small))
 
     def _write(self, data: bytes) -> None:
-        assert self._file is not None
         try:
-            while data:
+            while data and self._file is not None:
                 data = data[os.write(self._file, data) :]
         except OSError as error:
             self.failure = f"{self.path}: {error.strerror}"
+            assert self._file is not None
             os.close(self._file)
             self._file = None
 
@@ -365,7 +393,7 @@ class WireTap:
     def __init__(self, recorder: Recorder, id: str) -> None:
         self.recorder = recorder
         self.id = id
-        self.reader: WireReader | Relayed | None = None
+        self.reader: WireReader | None = None
         self._append = recorder._log.append
         self._clock = recorder.clock.monotonic
 
@@ -393,7 +421,7 @@ class RelayTap(WireTap):
 
     def __init__(self, recorder: Recorder, reader: Relayed) -> None:
         super().__init__(recorder, "")
-        self.reader = self.relayed = reader
+        self.relayed = reader
 
     def sent(self, data: bytes) -> None:
         """Bytes came from the client."""

@@ -151,6 +151,35 @@ class Redactor:
         return [(name, MARK if name.lower() in SECRET_HEADERS else self.text(value)) for name, value in headers]
 
 
+class Looking(Redactor):
+    """Another redactor for readers of the wire, whose first look can be done for many pieces in one go.
+
+    While ``calm`` is set, :meth:`suspicious` says no: somebody has looked, or will, at all that is asked about. Where
+    something is to be cleaned, the other redactor looks all the same.
+    """
+
+    def __init__(self, of: Redactor, *, calm: bool = False) -> None:
+        super().__init__()
+        self._of = of
+        self.calm = calm
+
+    def add(self, secret: str | None) -> None:
+        """As the other one."""
+        self._of.add(secret)
+
+    def suspicious(self, data: bytes) -> bool:
+        """Never while it is calm."""
+        return not self.calm and self._of.suspicious(data)
+
+    def clean(self, data: bytes) -> bytes:
+        """As the other one."""
+        return self._of.clean(data)
+
+    def prefix(self, data: bytes) -> bytes:
+        """As the other one."""
+        return self._of.prefix(data)
+
+
 _MANY = 8192
 """Bytes from which on numpy compares faster than ``in`` searches."""
 

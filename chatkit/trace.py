@@ -424,15 +424,31 @@ class TraceBuilder:
         self._connection.append(code)
         self._size.append(size)
 
-    def extend(self, events: list[Event], rows: list[bytes]) -> None:
-        """Adds events of one connection and one moment, with their encoded rows; the columns grow in one piece."""
-        first = events[0]
-        code = -1 if first.connection is None else self._names.setdefault(first.connection, len(self._names))
+    def extend(self, groups: Iterable[list[Event]], rows: list[bytes]) -> None:
+        """Adds events with their encoded rows; those of a group share connection and moment. The columns grow in one
+        piece."""
+        at: list[float] = []
+        codes: list[int] = []
+        kinds: list[int] = []
+        sizes: list[int] = []
+        for events in groups:
+            first, count = events[0], len(events)
+            code = -1 if first.connection is None else self._names.setdefault(first.connection, len(self._names))
+            if count == 1:
+                at.append(first.at)
+                codes.append(code)
+                kinds.append(KIND_CODE[type(first)])
+                sizes.append(getattr(first, "size", -1))
+                continue
+            at += [first.at] * count
+            codes += [code] * count
+            kinds += [KIND_CODE[type(event)] for event in events]
+            sizes += [getattr(event, "size", -1) for event in events]
         self.rows += rows
-        self._at.extend([first.at] * len(events))
-        self._kind.extend([KIND_CODE[type(event)] for event in events])
-        self._connection.extend([code] * len(events))
-        self._size.extend([getattr(event, "size", -1) for event in events])
+        self._at.extend(at)
+        self._kind.extend(kinds)
+        self._connection.extend(codes)
+        self._size.extend(sizes)
 
     def trim(self, keep: int) -> None:
         """Lets the oldest events go once a quarter more than ``keep`` are held, so that the rest moves rarely.

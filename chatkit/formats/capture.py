@@ -11,7 +11,7 @@ from msgspec import structs
 from chatkit.events import AttemptFailed, AttemptStarted, Event, FrameReceived
 from chatkit.formats.collector import Collector
 from chatkit.formats.purposes import purpose
-from chatkit.redact import Redactor
+from chatkit.redact import Looking, Redactor
 from chatkit.wire.conversation import Conversation
 from chatkit.wire.ip import ACK, RST, SYN, Network, endpoint, named, turned
 from chatkit.wire.tls import KeyLog
@@ -29,26 +29,6 @@ _BATCH = 256
 _Flow = tuple[Conversation, int, Callable[[int, float, int, int, int, bytes, int, int, int], None]]
 """A connection, which side sends here, and what takes its segments."""
 _Failed = tuple[Conversation, float, str]
-
-
-class _Later(Redactor):
-    """Another redactor, but that whole messages in clear are looked at later, many in one go: see ``_cleaned``."""
-
-    def __init__(self, of: Redactor) -> None:
-        super().__init__()
-        self._of = of
-
-    def suspicious(self, data: bytes) -> bool:
-        """Never; who asks it leaves whole messages as they are."""
-        return False
-
-    def clean(self, data: bytes) -> bytes:
-        """As the other one."""
-        return self._of.clean(data)
-
-    def prefix(self, data: bytes) -> bytes:
-        """As the other one."""
-        return self._of.prefix(data)
 
 
 def _cleaned(events: list[Event], redactor: Redactor) -> list[Event]:
@@ -75,7 +55,8 @@ class Capture:
     def __init__(self, source: Source, format: str, not_visible: Collection[str], options: Options) -> None:
         self._collector = Collector(source, format, not_visible, options)
         self.ids: Iterator[int] = itertools.repeat(0)
-        self.redactor: Redactor = _Later(options.redactor)
+        # Whole messages in clear are looked at later, many in one go: see ``_cleaned``.
+        self.redactor: Redactor = Looking(options.redactor, calm=True)
         self.keys: KeyLog | None = None
         if options.keylog is not None:
             self.add_keys(options.keylog)

@@ -66,7 +66,8 @@ class WireReader:
 
     def __init__(self, connection: str, ids: Iterator[int], redactor: Redactor) -> None:
         self.connection = connection
-        self._ids = ids
+        self.ids = ids
+        """Where the next event's id comes from."""
         self._redactor = redactor
         self._heads = [b"", b""]
         self._request_at: float | None = None
@@ -99,7 +100,7 @@ class WireReader:
         return events
 
     def _base(self, at: float) -> dict[str, Any]:
-        return {"id": str(next(self._ids)), "at": at, "connection": self.connection}
+        return {"id": str(next(self.ids)), "at": at, "connection": self.connection}
 
     # For evidence, where another reader knows the heads, and bytes may be missing
 
@@ -290,7 +291,7 @@ class WireReader:
         return events + self._frames(1, at, data) if data else events
 
     def _texts(self, at: float, payloads: list[bytes]) -> list[Event]:
-        ids, connection = self._ids, self.connection
+        ids, connection = self.ids, self.connection
         try:
             texts = [payload.decode() for payload in payloads]
         except UnicodeDecodeError:

@@ -70,6 +70,8 @@ class Relayed:
         self._tls: dict[str, Any] | None = None
         self._now: tuple[int, float, bytes] = (0, 0.0, b"")
         self._opaque = self._failed = self._over = False
+        self.wire: WireReader | None = None
+        """What reads the frames, once this is a WebSocket: bytes may go to it and need not come here."""
 
     # What the relay tells; each returns the events that it makes.
 
@@ -108,6 +110,8 @@ class Relayed:
         if self._over:
             return self.noted(at, f"an RST by the {by} followed") if how == "rst" and self.id is not None else []
         self._over = True
+        if self.wire is not None:
+            self.wire.ids = itertools.repeat(0)
         end = self._talk.ended(at, how, by)
         if error and isinstance(end, TransportEnded):
             end = replace(end, error=self._clean(error))
@@ -115,11 +119,6 @@ class Relayed:
         if end is not None and end.connection is not None:
             self.put([end])
         return self._take()
-
-    @property
-    def steady(self) -> bool:
-        """Whether each call makes events of one connection and one moment only."""
-        return self._talk.open
 
     # What its reading asks for
 
@@ -207,7 +206,11 @@ class Relayed:
             self._talk.data(side, at, data)
         if self._opaque:
             self.opaque(side, at, len(data))
-        return self._take()
+        events = self._take()
+        if self._talk.wire is not None:
+            self.wire = self._talk.wire
+            self.wire.ids = self._ids
+        return events
 
     def _take(self) -> list[Event]:
         events, self._events = self._events, []

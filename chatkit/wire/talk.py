@@ -138,9 +138,9 @@ class Talk:
         self._likes = [[0, 0], [0, 0]]
 
     @property
-    def open(self) -> bool:
-        """Whether this is a WebSocket by now."""
-        return self._mode == _SOCKET
+    def wire(self) -> WireReader | None:
+        """What reads the frames, once this is a WebSocket."""
+        return self._wire
 
     @property
     def waiting(self) -> bool:
