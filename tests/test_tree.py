@@ -66,6 +66,7 @@ NOT_MIRRORED = {
     "tap/lane.py": "tap/test_hop.py",
     "tap/pair.py": "tap/test_hop.py",
     "tap/reading.py": "tap/test_hop.py",
+    "tap/recorded.py": "tap/test_recording.py",
     "tap/side.py": "tap/test_hop.py",
     "tap/thread.py": "tap/test_hop.py",
     "tap/watch.py": "tap/test_hop.py",
