@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import select
+from contextlib import suppress
 
 from chatkit.tap.side import Side
 
@@ -44,11 +45,13 @@ class Watch:
             self._epoll.register(fd, select.EPOLLET)
 
     def remove(self, side: Side) -> None:
-        """Watches it no more; must be called before its socket is closed."""
+        """Watches it no more."""
         fd = self._files.pop(side, None)
-        if self._epoll is not None and fd is not None:
-            self._epoll.unregister(fd)
+        if self._epoll is not None and fd is not None and self._sides.get(fd) is side:
             del self._sides[fd]
+            # TLS tells of the end after the socket was closed: then the kernel has forgotten it by itself.
+            with suppress(OSError):
+                self._epoll.unregister(fd)
 
     def _ready(self) -> None:
         assert self._epoll is not None

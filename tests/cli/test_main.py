@@ -72,7 +72,9 @@ def test_the_table_repeats_the_summary(verb) -> None:
     assert importlib.import_module(f"chatkit.cli.{verb}").SUMMARY == cli.VERBS[verb]
 
 
-@pytest.mark.parametrize("arguments", ["--help", "lab --help", "lab --list-faults", "runbook --help", "runbook --list"])
+@pytest.mark.parametrize(
+    "arguments", ["--help", "lab --help", "lab --list-faults", "runbook --help", "runbook --list", "tap --help"]
+)
 def test_help_imports_nothing_heavy(arguments) -> None:
     """No asyncio server, no FastAPI: that is what keeps it under 0.3 s."""
     heavy = ["fastapi", "uvicorn", "pydantic", "jwt", "websockets", "numpy", "httpx", "shtab", "papermill"]
