@@ -294,15 +294,15 @@ class Recorder:
             size += len(item[3]) if isinstance(item[1], WireTap) else 1
         heard = [item[3] for item in items if isinstance(item[1], WireTap) and item[2] == RECEIVED]
         self._looking.calm = not self.redactor.suspicious(b"".join(heard))
-        groups: list[list[Event]] = []
+        events: list[Event] = []
         for item in items:
             if isinstance(item[1], WireTap):
-                groups += self._decode(item)
+                events += self._decode(item)
             else:
-                self._hold(groups)
-                groups = []
+                self._hold(events)
+                events = []
                 self._append(*item)
-        self._hold(groups)
+        self._hold(events)
         self._looking.calm = False
         return size
 
@@ -320,12 +320,12 @@ class Recorder:
         if self._file is not None:
             self._unwritten.append(row + b"\n")
 
-    def _decode(self, item: tuple[Any, ...]) -> list[list[Event]]:
-        """Events of a chunk, or of the end; those that share connection and moment together."""
+    def _decode(self, item: tuple[Any, ...]) -> list[Event]:
+        """Events of a chunk, or of the end."""
         moment, tap, what, data = item
         at = round(moment - self._start, 6)
         if isinstance(tap, RelayTap):
-            return self._relay(tap, at, what, data)
+            return self._relay(tap.relayed, at, what, data)
         if tap.reader is None:
             tap.reader = WireReader(tap.id, self._ids, self._looking)
         if what == SENT:
@@ -334,28 +334,23 @@ class Recorder:
             events = tap.reader.received(at, data)
         else:
             events = tap.reader.ended(at, *data)
-        return [events] if events else []
+        return events
 
-    def _relay(self, tap: RelayTap, at: float, what: int, data: Any) -> list[list[Event]]:
-        relayed = tap.relayed
-        if what == SENT or what == RECEIVED:
-            self.taken += len(data)
-            # Once it is a WebSocket its own reader is enough.
-            reader = relayed.wire or relayed
-            events = reader.received(at, data) if what == RECEIVED else reader.sent(at, data)
-            if reader is not relayed:
-                return [events] if events else []
-        elif what == ENDED:
-            events = relayed.ended(at, *data)
-        else:
-            events = data[0](relayed, at, *data[1])
-        return [list(group) for _, group in itertools.groupby(events, lambda one: (one.connection, one.at))]
+    def _relay(self, relayed: Relayed, at: float, what: int, data: Any) -> list[Event]:
+        if what == TOLD:
+            events: list[Event] = data[0](relayed, at, *data[1])
+            return events
+        if what == ENDED:
+            return relayed.ended(at, *data)
+        self.taken += len(data)
+        reader = relayed.wire or relayed  # once it is a WebSocket its own reader is enough
+        return reader.received(at, data) if what == RECEIVED else reader.sent(at, data)
 
-    def _hold(self, groups: list[list[Event]]) -> None:
-        if groups:
+    def _hold(self, events: list[Event]) -> None:
+        if events:
             # Payloads were cleaned by the reader, before they were encoded. A row holds no raw line end.
-            lines = _encode_lines(list(itertools.chain.from_iterable(groups)))
-            self._builder.extend(groups, lines[:-1].split(b"\n"))
+            lines = _encode_lines(events)
+            self._builder.extend(events, lines[:-1].split(b"\n"))
             if self._file is not None:
                 self._unwritten.append(lines)
 

@@ -424,31 +424,14 @@ class TraceBuilder:
         self._connection.append(code)
         self._size.append(size)
 
-    def extend(self, groups: Iterable[list[Event]], rows: list[bytes]) -> None:
-        """Adds events with their encoded rows; those of a group share connection and moment. The columns grow in one
-        piece."""
-        at: list[float] = []
-        codes: list[int] = []
-        kinds: list[int] = []
-        sizes: list[int] = []
-        for events in groups:
-            first, count = events[0], len(events)
-            code = -1 if first.connection is None else self._names.setdefault(first.connection, len(self._names))
-            if count == 1:
-                at.append(first.at)
-                codes.append(code)
-                kinds.append(KIND_CODE[type(first)])
-                sizes.append(getattr(first, "size", -1))
-                continue
-            at += [first.at] * count
-            codes += [code] * count
-            kinds += [KIND_CODE[type(event)] for event in events]
-            sizes += [getattr(event, "size", -1) for event in events]
+    def extend(self, events: list[Event], rows: list[bytes]) -> None:
+        """Adds events with their encoded rows; the columns grow in one piece."""
+        names, connections = self._names, [event.connection for event in events]
         self.rows += rows
-        self._at.extend(at)
-        self._kind.extend(kinds)
-        self._connection.extend(codes)
-        self._size.extend(sizes)
+        self._at.extend([event.at for event in events])
+        self._kind.extend([KIND_CODE[type(event)] for event in events])
+        self._connection.extend([-1 if one is None else names.setdefault(one, len(names)) for one in connections])
+        self._size.extend([getattr(event, "size", -1) for event in events])
 
     def trim(self, keep: int) -> None:
         """Lets the oldest events go once a quarter more than ``keep`` are held, so that the rest moves rarely.

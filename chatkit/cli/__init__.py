@@ -24,7 +24,7 @@ VERBS: Mapping[str, str] = {
     "check": "check what works right now on the way to a chat",
     "chat": "chat in the terminal",
     "record": "connect as the client would, and record",
-    "tap": "stand between client and server: pass everything on, and record it",
+    "tap": "pass everything on to a backend, and record it",
     "inspect": "read evidence: connections, and the cause with its evidence",
     "diagnose": "find out by experiment why connections to a live backend drop",
     "convert": "turn evidence into another format",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from chatkit.tap import Tap
     from chatkit.trace import Trace
 
-SUMMARY = "stand between client and server: pass everything on, and record it"
+SUMMARY = "pass everything on to a backend, and record it"
 KEEP = 200_000
 """Events that memory holds; the file has all of them."""
 LOOK = 1.0
