@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import msgspec
 
@@ -328,6 +328,7 @@ class Recorder:
             return self._relay(tap.relayed, at, what, data)
         if tap.reader is None:
             tap.reader = WireReader(tap.id, self._ids, self._looking)
+        events: list[Event]
         if what == SENT:
             events = tap.reader.sent(at, data)
         elif what == RECEIVED:
@@ -338,8 +339,7 @@ class Recorder:
 
     def _relay(self, relayed: Relayed, at: float, what: int, data: Any) -> list[Event]:
         if what == TOLD:
-            events: list[Event] = data[0](relayed, at, *data[1])
-            return events
+            return cast("list[Event]", data[0](relayed, at, *data[1]))
         if what == ENDED:
             return relayed.ended(at, *data)
         self.taken += len(data)

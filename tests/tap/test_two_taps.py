@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 import chatkit
 from chatkit import cli
@@ -25,7 +26,7 @@ http {{
   access_log off; client_body_temp_path {place}/a; proxy_temp_path {place}/b; fastcgi_temp_path {place}/c;
   uwsgi_temp_path {place}/d; scgi_temp_path {place}/e;
   server {{ listen 127.0.0.1:{port}; location / {{
-    proxy_pass http://127.0.0.1:{behind}; proxy_http_version 1.1; proxy_read_timeout 1s;
+    proxy_pass http://127.0.0.1:{behind}; proxy_http_version 1.1; proxy_read_timeout 2s;
     proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade; }} }}
 }}
 """
@@ -35,7 +36,7 @@ defaults
   timeout connect 2s
   timeout client 1h
   timeout server 1h
-  timeout tunnel 1s
+  timeout tunnel 2s
 frontend front
   bind 127.0.0.1:{port}
   default_backend chat
@@ -47,7 +48,7 @@ Proxy = Callable[[str], AbstractAsyncContextManager[str]]
 
 @asynccontextmanager
 async def nginx(to: str) -> AsyncIterator[str]:
-    """The URL of an nginx whose ``proxy_read_timeout`` is one second."""
+    """The URL of an nginx whose ``proxy_read_timeout`` is two seconds."""
     async with folder() as place:
         user = "user root;" if os.geteuid() == 0 else ""
         port, configuration = free_port(), place / "nginx.conf"
@@ -59,7 +60,7 @@ async def nginx(to: str) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def haproxy(to: str) -> AsyncIterator[str]:
-    """The URL of an HAProxy whose ``timeout tunnel`` is one second."""
+    """The URL of an HAProxy whose ``timeout tunnel`` is two seconds."""
     async with folder() as place:
         port, configuration = free_port(), place / "haproxy.cfg"
         configuration.write_text(HAPROXY.format(port=port, behind=to.rpartition(":")[2]))
@@ -76,30 +77,38 @@ def program(name: str) -> str:
         pytest.skip(str(error))
 
 
-async def around(proxy: Proxy, behind: LabServer, place: Path, *, lives: int, close: bool) -> None:
-    """So many silent connections through a tap, a proxy and a tap; they end by themselves unless ``close``."""
+async def around(proxy: Proxy, behind: LabServer, place: Path, *, lives: Iterable[int], close: bool) -> None:
+    """Connections through a tap, a proxy and a tap; they end by themselves unless ``close``; ``lives`` are their pings."""
     async with (
         Tap(behind.url, out=place / "behind.jsonl") as back,
         proxy(back.url) as hop,
         Tap(hop, out=place / "front.jsonl") as front,
     ):
-        for _ in range(lives):
-            url = f"{front.ws_url}/api/ws/chat/echo?token={behind.token}"
-            async with connect(url, proxy=None, ping_interval=None) as websocket, asyncio.timeout(PATIENCE):
-                await websocket.recv()
-                if not close:
-                    await websocket.wait_closed()
+        await asyncio.gather(*(live(f"{front.ws_url}/api/ws/chat/echo?token={behind.token}", n, close) for n in lives))
+
+
+async def live(url: str, pings: int, close: bool) -> None:
+    """One life: so many pings of the application, then silence."""
+    async with connect(url, proxy=None, ping_interval=None) as websocket, asyncio.timeout(PATIENCE):
+        await websocket.recv()
+        with suppress(ConnectionClosed):
+            for _ in range(pings):
+                # Lives of different length, so that no age explains their end.
+                await asyncio.sleep(0.6)
+                await websocket.send('{"type": "ping"}')
+        if not close:
+            await websocket.wait_closed()
 
 
 @pytest.mark.parametrize("proxy", [nginx, haproxy])
 async def test_the_hop_itself_ended_it(lab, tmp_path, capsys, proxy) -> None:
     """In front of it the server's side acted first, behind it the client's: so what stands between did."""
-    await around(proxy, await lab(), tmp_path, lives=3, close=False)
+    await around(proxy, await lab(), tmp_path, lives=range(6), close=False)
     front, behind = (chatkit.load(tmp_path / f"{name}.jsonl") for name in ("front", "behind"))
     assert {connection.ending.first for connection in front.connections} == {"server"}
     assert {connection.ending.first for connection in behind.connections} == {"client"}
     trace = chatkit.merge(front, behind, names=["front", "behind"])
-    assert [connection.vantages for connection in trace.connections] == [("front", "behind")] * 3
+    assert [connection.vantages for connection in trace.connections] == [("front", "behind")] * 6
     assert all(connection.ending.between for connection in trace.connections)
     assert [vantage.place for vantage in trace.header.vantages] == [0, 1]
     diagnosis = chatkit.diagnose(trace)
@@ -112,10 +121,10 @@ async def test_the_hop_itself_ended_it(lab, tmp_path, capsys, proxy) -> None:
 @pytest.mark.parametrize("who", ["client", "server"])
 async def test_the_hop_only_passed_it_on(lab, tmp_path, proxy, who) -> None:
     """Both sides of it saw the same one act first."""
-    faults = ["app-close:code=1011,after=0.3"] if who == "server" else []
-    await around(proxy, await lab(*faults), tmp_path, lives=2, close=who == "client")
+    faults = ["max-lifetime:age=0.3"] if who == "server" else []
+    await around(proxy, await lab(*faults), tmp_path, lives=(0, 1), close=who == "client")
     trace = chatkit.merge(chatkit.load(tmp_path / "front.jsonl"), chatkit.load(tmp_path / "behind.jsonl"))
-    assert trace.vantage_names == ("tap-front", "tap-behind")
+    assert trace.vantage_names == ("tap", "tap-2")
     for connection in trace.connections:
-        assert (connection.vantages, connection.ending.first) == (("tap-front", "tap-behind"), who)
+        assert (connection.vantages, connection.ending.first) == (("tap", "tap-2"), who)
         assert not connection.ending.between
