@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chatkit import redact
-from chatkit.redact import MARK, NOISY_LOGGERS, SECRET_KEYS, RedactingFilter, Redactor, guard_logs
+from chatkit.redact import MARK, NOISY_LOGGERS, SECRET_KEYS, Looking, RedactingFilter, Redactor, guard_logs
 from stories import make_jwt
 
 JWT = make_jwt(exp=1_764_000_000, iat=1_763_998_200)
@@ -313,3 +313,17 @@ def test_guarding_twice_adds_nothing() -> None:
 def test_the_default_knows_patterns_only() -> None:
     """For places without secrets of their own."""
     assert redact.DEFAULT.text(f"token {JWT}") == f"token {SHOWN}"
+
+
+def test_who_looks_for_many_at_once_still_cleans_each() -> None:
+    """Calm spares the first look only; a secret that is added is the other one's."""
+    of = Redactor()
+    looking = Looking(of)
+    looking.add("hush-hush")
+    assert looking.suspicious(b"say hush-hush")
+    looking.calm = True
+    assert not looking.suspicious(b"say hush-hush")
+    assert of.suspicious(b"say hush-hush")
+    assert looking.clean(b"say hush-hush") == b"say [redacted]"
+    assert looking.prefix(b"say hush-h") == b"say [redacted]"
+    assert looking.text("say hush-hush") == "say [redacted]"

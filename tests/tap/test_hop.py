@@ -46,6 +46,14 @@ async def test_bytes_and_fin_arrive_and_the_other_half_lives(wired, one, other) 
     await until(lambda: not ends.hop._pairs)
 
 
+async def test_small_writes_do_not_wait_for_each_other(wired) -> None:
+    """On both sides: with Nagle's algorithm the second one waits for a delayed ACK."""
+    ends = await wired()
+    (pair,) = ends.hop._pairs.values()
+    for side in (pair.client, pair.server):
+        assert side.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 @BOTH_WAYS
 async def test_rst_stays_rst(wired, one, other) -> None:
     """And what was sent before it is still heard."""
