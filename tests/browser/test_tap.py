@@ -15,12 +15,16 @@ pytestmark = pytest.mark.browser
 
 CELLS = [
     "import chatkit, json\nlab = chatkit.start_lab()\ntap = chatkit.Tap(lab.url, out='tap.jsonl').start()",
-    "print('READY ' + json.dumps([tap.url, tap.ws_url, '/api/ws/chat/echo?token=' + lab.token]))",
+    "print('READY ' + json.dumps([tap.url, lab.ready()['user'], lab.ready()['password']]))",
     "chatkit.TimelineExplorer(tap.recorder)",
 ]
 TALK = """
-async ([url, more]) => {
-  const socket = new WebSocket(url);
+async ([username, password]) => {
+  const headers = { "Content-Type": "application/json" };
+  const body = JSON.stringify({ username, password });
+  const answer = await fetch("/api/auth/login", { method: "POST", headers, body });
+  const token = (await answer.json()).access_token;
+  const socket = new WebSocket(`ws://${location.host}/api/ws/chat/echo?token=${token}`);
   const next = () => new Promise((done, fail) => { socket.onmessage = done; socket.onclose = fail; });
   await next();
   socket.send(JSON.stringify({ type: "ping" }));
@@ -37,7 +41,7 @@ def test_a_browsers_websocket_is_a_lane_while_it_lives(browser: Browser, open_no
     notebook.wait_idle()
     found = re.search(r"READY (\[.*\])", notebook.text())
     assert found is not None
-    url, ws_url, path = json.loads(found[1])
+    url, user, password = json.loads(found[1])
     events = "Number(document.querySelector('.ck-stage')?.dataset.events ?? 0)"
     visitor = browser.new_context()
     try:
@@ -45,9 +49,9 @@ def test_a_browsers_websocket_is_a_lane_while_it_lives(browser: Browser, open_no
         answer = page.goto(f"{url}/health")
         assert answer is not None
         assert answer.status == 200
-        page.evaluate(TALK, [ws_url + path, None])
-        # Attempt, TCP, request, answer, open, greeting, ping, pong, and health beside them.
-        notebook.page.wait_for_function(f"{events} >= 9", timeout=20_000)
+        page.evaluate(TALK, [user, password])
+        # Attempt, TCP, request, answer, open, greeting, ping, pong; health and the login beside them.
+        notebook.page.wait_for_function(f"{events} >= 11", timeout=20_000)
         PICTURES.mkdir(exist_ok=True)
         notebook.page.locator(".ck-stage").scroll_into_view_if_needed()
         notebook.page.screenshot(path=PICTURES / "tap-live.png")
