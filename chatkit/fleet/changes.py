@@ -24,8 +24,8 @@ SMALLEST = 1.3
 FEWEST = 10
 """Deaths, expected or seen, on the side where there are more."""
 NEAR, BEFORE = 0.05, 0.15
-"""Shares of the whole time after a change, and before it, in which an appearance belongs to it: who comes slowly is seen
-before the hazard of all has moved."""
+"""Shares of the whole time after a change, and before it, in which an appearance belongs to it: who comes slowly is
+seen before the hazard of all has moved."""
 _COST = 10.0
 """Gain in log-likelihood that a cut needs, beside the logarithm of how many places it may lie at."""
 
