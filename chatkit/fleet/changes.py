@@ -23,8 +23,9 @@ SMALLEST = 1.3
 """Times by which the hazard must change to be worth a word."""
 FEWEST = 10
 """Deaths, expected or seen, on the side where there are more."""
-NEAR = 0.05
-"""Share of the whole time within which an appearance belongs to a change."""
+NEAR, BEFORE = 0.05, 0.15
+"""Shares of the whole time after a change, and before it, in which an appearance belongs to it: who comes slowly is
+seen before the hazard of all has moved."""
 _COST = 10.0
 """Gain in log-likelihood that a cut needs, beside the logarithm of how many places it may lie at."""
 
@@ -86,7 +87,8 @@ def changes(
         before = _rate(died, watched, ends[n - 1], cut)
         after = _rate(died, watched, cut, ends[n + 1])
         at = course.start + course.width * float(places[cut])
-        near = [one for one in appearances if abs(one.at - at) <= max(NEAR * span, 2 * course.width)]
+        first, last = at - max(BEFORE * span, 2 * course.width), at + max(NEAR * span, 2 * course.width)
+        near = [one for one in appearances if first <= one.at <= last]
         found.append(Change(at, course.width, before, after, tuple(sorted(near, key=lambda one: abs(one.at - at)))))
     return tuple(found)
 
