@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 from chatkit.diagnosis.case import Case
 from chatkit.diagnosis.facts import Facts, Life, answer_of, failure_of
 from chatkit.diagnosis.observation import Observation
-from chatkit.events import AttemptFailed, UpgradeRequested
+from chatkit.events import AttemptFailed, Opened, UpgradeRequested
 
 BIG_SKEW = 60.0
 """Seconds by which clocks may differ before a token's margin is at stake."""
@@ -115,6 +115,9 @@ def _case(facts: Facts, stage: str, status: int | None, lives: tuple[Life, ...])
     )
     words = f"the attempt was refused with HTTP {status}{times}" if status else f"{STAGES[stage]}{times}"
     found = [Observation(of="stage", value=stage, finding=words + (f": {error}" if error else ""), events=shown)]
+    asked = first.first(UpgradeRequested)
+    offered = next((v for n, v in asked.headers if n.lower() == "sec-websocket-protocol"), None) if asked else None
+    case.facts["offered"] = offered or "none"
     if status is not None:
         found += _of_answer(case, lives, status, shown)
     if stage == "tls":
@@ -237,9 +240,6 @@ def _of_tls(case: Case, error: str, shown: tuple[str, ...]) -> Observation:
 
 def _of_handshake(case: Case, life: Life, error: str, shown: tuple[str, ...]) -> Iterator[Observation]:
     case.facts["header"] = error
-    asked = life.first(UpgradeRequested)
-    offered = next((v for n, v in asked.headers if n.lower() == "sec-websocket-protocol"), None) if asked else None
-    case.facts["offered"] = offered or "none"
     if "subprotocol" in error.lower() or "sec-websocket-protocol" in error.lower():
         yield Observation(of="subprotocol", value="refused", finding="no subprotocol was agreed on", events=shown)
 
@@ -372,6 +372,12 @@ def _of_variants(facts: Facts, status: int | None) -> Iterator[Observation]:
         value = "same" if same else "differs"
         yield Observation(of="neighbour", value=value, finding=words, events=_shown(by["path"]))
         yield from _of_plain(by["path"])
+    if any(life.opened for life in by.get("subprotocol", [])) and not any(life.opened for life in facts.lives):
+        life = next(life for life in by["subprotocol"] if life.opened)
+        words = "it is let in when subprotocols are offered"
+        if chosen := next((one.subprotocol for one in life.all(Opened)), None):
+            words += f", and chooses {chosen}"
+        yield Observation(of="subprotocol", value="refused", finding=words, events=_shown([life]))
     if by.get("bot"):
         opens = any(life.opened for life in by["bot"])
         words = "another bot is let in with the same token" if opens else "another bot is refused as well"

@@ -90,7 +90,7 @@ def _meanwhile(facts: Facts, lives: tuple[Life, ...]) -> Iterator[Observation]:
     value = "opens" if opened else "fails"
     words = "new connections opened meanwhile" if opened else "new connections failed as well"
     events = tuple(life.ids(life.places[:1])[0] for life in (opened or later)[:5])
-    yield Observation(of="next", value=value, finding=words, events=events)
+    yield Observation(of="meanwhile", value=value, finding=words, events=events)
 
 
 def _never_greeted(life: Life) -> bool:

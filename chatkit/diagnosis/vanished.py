@@ -65,7 +65,7 @@ def _mute(facts: Facts, lives: list[Life]) -> Iterator[Case]:
         if later:
             value = "opens" if later[0].opened else "fails"
             words = "a new connection opened" if later[0].opened else "a new connection failed too"
-            found.append(Observation(of="next", value=value, finding=words))
+            found.append(Observation(of="meanwhile" if facts.arms else "next", value=value, finding=words))
         tried = bool(later) or not facts.arms
         facts_ = {"timeout_s": round(quiet, 1), "since": round(last or life.start, 1)}
         yield Case(

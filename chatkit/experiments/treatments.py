@@ -64,6 +64,8 @@ class Treatment(Struct, frozen=True, kw_only=True):
     """Another path than the socket's."""
     origin: str | None = None
     compression: str | None = "deflate"
+    subprotocols: tuple[str, ...] = ()
+    """What is offered in ``Sec-WebSocket-Protocol``."""
     alters: str = ""
     """As :class:`chatkit.events.ArmStarted` says it."""
     politeness: Literal["read-only", "chatty", "intrusive"] = "read-only"
@@ -234,6 +236,19 @@ NO_TOKEN = Treatment(id="token-none", what="upgrade without a token", token="non
 GARBAGE_TOKEN = Treatment(id="token-garbage", what="upgrade with a token that is none", token="garbage", alters="token")
 NO_SUCH_PATH = Treatment(
     id="path-unknown", what="upgrade on a path that cannot exist", path="/api/ws/chatkit-no-such-path", alters="path"
+)
+
+
+SUBPROTOCOLS = Treatment(
+    id="subprotocols",
+    what="upgrade that offers subprotocols",
+    # RFC 6455 section 1.9 and the IANA registry of names, and the versions that a chat's own would have.
+    subprotocols=(
+        *("chat", "superchat", "v1.chat", "v2.chat", "chat.v1", "chat.v2", "chat-v1", "chat-v2", "json", "v1.json"),
+        *("graphql-transport-ws", "graphql-ws", "v12.stomp", "mqtt", "wamp.2.json", "xmpp", "actioncable-v1-json"),
+    ),
+    alters="subprotocol",
+    asks="does the server want a subprotocol?",
 )
 
 

@@ -173,6 +173,7 @@ class Arm:
                 headers=self._headers(),
                 origin=treatment.origin,
                 compression=treatment.compression,
+                subprotocols=list(treatment.subprotocols) or None,
                 max_size=self._api.profile.client.max_size,
                 proxy=self._proxy,
                 timeout=self._timeout,

@@ -322,6 +322,8 @@ class Investigator:
         """Openings that are unlike the client's, one after the other, each once."""
         self._stage = "variants of the upgrade"
         variants = list(treatments.variants(origin_of(self._api.base)))
+        if not self._crew.alive:
+            variants.append(treatments.SUBPROTOCOLS)
         if self._other_bot is not None:
             variants.append(treatments.other_bot(self._other_bot))
         if self._crew.also is not None:

@@ -241,3 +241,33 @@ def test_a_url_that_is_none(url) -> None:
     tale = Tale()
     tale.failed(1, "1", "tcp", "refused", url=url)
     assert attempt(tale).facts["host"]
+
+
+def variant(tale: Tale, alters: str, opens: bool) -> None:
+    """An opening that was altered on purpose, after the client's own was refused."""
+    tale.put(10, ArmStarted, "altered", arm=alters, role="probe", what=alters, alters=alters, settings={})
+    if opens:
+        tale.opens(10.1, "altered")
+        tale.closed(11, "altered", 1000, by="client")
+    else:
+        tale.refused(10.1, "altered", 403)
+
+
+@pytest.mark.parametrize(
+    ("alters", "opens", "value"),
+    [
+        ("bot", True, "opens"),
+        ("bot", False, "same"),
+        ("subprotocol", True, "refused"),
+        ("subprotocol", False, None),
+    ],
+)
+def test_what_another_bot_or_a_subprotocol_changes(alters, opens, value) -> None:
+    """It is let in, or it is not; a subprotocol that is not wanted either says nothing."""
+    tale = Tale()
+    tale.put(0.5, ArmStarted, "1", arm="alone", role="arm", what="alone", alters="", settings={})
+    tale.refused(1, "1", 403)
+    variant(tale, alters, opens)
+    observable = {"bot": "other-bot"}.get(alters, alters)
+    (case,) = attempts.cases(Facts(tale.trace()))
+    assert case.value(observable) == value
