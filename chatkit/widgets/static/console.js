@@ -81,7 +81,7 @@ function topBar(send, form) {
   const place = make("span", { class: "ck-place" });
   const bar = make("div", { class: "ck-bar" },
     make("span", { class: "ck-brand" }, "chatkit"), url, bot, chip, make("span", { class: "ck-grow" }), place, stop, action);
-  const element = make("div", { class: "ck-panel ck-head" }, bar, signin);
+  const element = make("div", { class: "ck-panel ck-top" }, bar, signin);
   const update = (view) => {
     const button = view.state.button;
     action.dataset.action = button;
