@@ -206,7 +206,7 @@ function conversation(send) {
 function preflight(send, target) {
   const button = make("button", { type: "button" }, "Check");
   const copy = make("button", { type: "button", hidden: true }, "Copy as text");
-  const list = make("ul", { class: "ck-list", "aria-live": "polite" });
+  const list = make("ul", { class: "ck-list", tabindex: "0", "aria-label": "Results of the check", "aria-live": "polite" });
   const hint = make("div", { class: "ck-dim" });
   button.addEventListener("click", () => send({ type: "check", ...target() }));
   let text = "";
