@@ -335,12 +335,14 @@ function render({ model, el }) {
   bar.element.append(evidence.line);
   root.append(bar.element, state.element, talk.element, checks.element);
   el.append(make("div", { class: "ck-console-frame" }, root));
-  // An empty conversation gives its place away: to the verdict on what was dropped, or to the check.
+  // An empty conversation gives its place away: to the check, or together with it to the verdict on what was dropped.
   const arrange = () => {
-    const state = model.get("view").state;
-    const without = !state || (state.button === "connect" && !model.get("view").messages.length);
+    const now = model.get("view").state;
+    const without = !now || (now.button === "connect" && !model.get("view").messages.length);
+    const reading = without && model.get("evidence").phase === "shown";
     talk.element.hidden = without;
-    checks.element.hidden = without && model.get("evidence").phase === "shown";
+    checks.element.hidden = reading;
+    state.element.hidden = reading && !model.get("problem");
   };
   model.on("change:evidence", evidence.update);
   model.on("change:evidence", arrange);
