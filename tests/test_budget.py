@@ -39,9 +39,9 @@ def code_cells(notebook: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_there_are_notebooks() -> None:
-    """The start notebook and the runbook of the incident exist."""
+    """The start notebook, the console and the runbook of the incident exist."""
     names = {path.stem for path in NOTEBOOKS}
-    assert {"00_start_here", "drops_right_after_connect"} <= names
+    assert {"00_start_here", "console", "drops_right_after_connect"} <= names
 
 
 def test_cells_are_few_and_short(notebook: dict[str, Any]) -> None:

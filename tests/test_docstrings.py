@@ -22,7 +22,7 @@ FILES = {
 """What the examples find in their folder."""
 SHOWN_ELSEWHERE = {
     "BotPool": "several bots: the README and its own tests",
-    "Console": "a window: notebooks/00_start_here.ipynb",
+    "Console": "a window: notebooks/console.ipynb",
     "Investigate": "a window: notebooks/runbooks/investigate_a_live_backend.ipynb",
     "TimelineExplorer": "a window: the runbooks",
     "Verdict": "a window: notebooks/runbooks/what_the_wire_says.ipynb",

@@ -1,8 +1,8 @@
 """The incident console: connect, chat, see the state, check what works, and watch the timeline grow.
 
-``ConsolePanel`` is the window: it holds what is shown and passes on what the user does. ``Console`` stacks it on a
-live timeline and owns the chat. Nothing here waits on the kernel's main thread: commands run on the engine, and what
-changes is pushed from there, at most ten times a second.
+``ConsolePanel`` is the window: it holds what is shown and passes on what the user does. ``Console`` lays it out on
+one screen with an investigation and a live timeline, and owns the chat. Nothing here waits on the kernel's main
+thread: commands run on the engine, and what changes is pushed from there, at most ten times a second.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import anywidget
 import ipywidgets
@@ -28,9 +28,12 @@ from chatkit.views.console import Facts, empty, view
 from chatkit.widgets.explorer import TimelineExplorer
 from chatkit.widgets.exports import export
 from chatkit.widgets.intake import Intake
+from chatkit.widgets.investigate import Investigate
+from chatkit.widgets.source import Lab, describe
 from chatkit.widgets.verdict import Verdict
 
 if TYPE_CHECKING:
+    from chatkit.experiments.result import Investigation
     from chatkit.inspection import Inspection
     from chatkit.preflight import Check, CheckReport
 
@@ -44,19 +47,6 @@ WORK = "chatkit-work"
 MOST_DOWNLOADED = 50_000_000
 """Bytes of an export that are handed to the browser as well."""
 HINT = "Ten quick looks at the way to the bot: name, TCP, health, token, upgrade, first message."
-
-
-class Lab(Protocol):
-    """What the console needs of a lab."""
-
-    @property
-    def url(self) -> str: ...
-    @property
-    def bots(self) -> list[Any]: ...
-    @property
-    def user(self) -> str: ...
-    @property
-    def password(self) -> str: ...
 
 
 class ConsolePanel(anywidget.AnyWidget):
@@ -90,7 +80,8 @@ class Console(ipywidgets.VBox):  # type: ignore[misc]
             again. Without it, exports go to ``chatkit-work`` and nothing else is kept.
 
     ``console.chat`` is the conversation, with plain calls for the next cell; ``console.evidence`` is the trace of the
-    files that were dropped on it. ``console.close()`` closes it. The same cell run again shows the same conversation:
+    files that were dropped on it, ``console.investigation`` what an investigation in it found. ``console.close()``
+    closes it. The same cell run again shows the same conversation:
     no second connection is made.
     """
 
@@ -115,12 +106,15 @@ class Console(ipywidgets.VBox):  # type: ignore[misc]
         self._inspection: Inspection | None = None
         self._verdict: Verdict | None = None
         self._timeline: TimelineExplorer | None = None
-        url, bots, lab_user, lab_password = _describe(source)
+        self._investigate: Investigate | None = None
+        url, bots, lab_user, lab_password = describe(source)
         self._chat: BackgroundChat | None = None
         self._key: tuple[str, ...] = ()
         self._credentials = {"token": token, "user": user or lab_user, "password": password or lab_password}
         if token:
             self._credentials |= {"user": None, "password": None}
+        self._used: dict[str, str | None] = {}
+        """With which the conversation was begun."""
         self._options = {"profile": profile, "policy": policy, "queue": queue, "record_to": record_to}
         self._unsubscribe: Any = None
         self._push_due = False
@@ -136,8 +130,12 @@ class Console(ipywidgets.VBox):  # type: ignore[misc]
             checks={"lines": [], "hint": HINT},
             evidence={"phase": "none"},
         )
+        self.panel.add_class("ck-contents")
         self.panel.on_msg(self._received)
-        super().__init__([self.panel])
+        self.desk = ipywidgets.Box([self.panel])
+        self.desk.add_class("ck-desk")
+        super().__init__([self.desk])
+        self.add_class("ck-desk-frame")
         if isinstance(source, BackgroundChat):
             self._attach(source)
         elif url and bot and ready:
@@ -169,9 +167,23 @@ class Console(ipywidgets.VBox):  # type: ignore[misc]
             raise InvalidInput("there is no evidence", remedy="drop a HAR, a capture, a NetLog or a log on the console")
         return self._inspection.trace
 
+    @property
+    def investigation(self) -> Investigation:
+        """What the investigation found.
+
+        Raises:
+            InvalidInput: the console is not connected, or there is no result.
+        """
+        if self._investigate is None:
+            raise InvalidInput("there is nothing to investigate yet", remedy="press Connect, then Start")
+        return self._investigate.investigation
+
     def close(self) -> None:
-        """Closes the chat and the window."""
+        """Closes the chat, an investigation that runs, and the window."""
         self._detach()
+        for window in (self._investigate, self._timeline, self._verdict):
+            if window is not None:
+                window.close()
         if self._intake is not None:
             self._intake.close()
         if _CONNECTED.get(self._key) is self:
@@ -186,8 +198,8 @@ class Console(ipywidgets.VBox):  # type: ignore[misc]
     def _connect(self, url: str, bot: str, given: dict[str, str]) -> BackgroundChat:
         """Blocks until the first attempt is decided; called by the constructor, or on a worker thread."""
         typed = {name: given.get(name) or None for name in ("token", "user", "password")}
-        credentials = typed if any(typed.values()) else self._credentials
-        return connect(url, bot, **credentials, **self._options, name=f"console {id(self)}")  # type: ignore[arg-type]
+        self._used = typed if any(typed.values()) else self._credentials
+        return connect(url, bot, **self._used, **self._options, name=f"console {id(self)}")  # type: ignore[arg-type]
 
     def _take_over(self, previous: Console) -> bool:
         """The conversation of the cell's former run goes on in this window; whether there is one that goes on."""
@@ -201,6 +213,7 @@ class Console(ipywidgets.VBox):  # type: ignore[misc]
         previous.panel.view = left
         if (token := self._credentials["token"]) is not None and token != chat.token:
             chat.set_token(token)
+        self._used, self._investigate, previous._investigate = previous._used, previous._investigate, None
         self._inspection = previous._inspection
         if self._inspection is not None:
             self._verdict, self.panel.evidence = previous._verdict, previous.panel.evidence
@@ -213,13 +226,33 @@ class Console(ipywidgets.VBox):  # type: ignore[misc]
         self._unsubscribe = engine().do(lambda: chat.client.subscribe(lambda what: self._schedule()))
         self.panel.problem = ""
         self._timeline = TimelineExplorer(chat.recorder)
+        self._timeline.add_class("ck-live")
+        self._prepare_investigation(chat)
         self._arrange()
         self._push()
         engine().start(self._refresh(chat))
 
+    def _prepare_investigation(self, chat: BackgroundChat) -> None:
+        """Of the backend and the bot that is talked to, with the same credentials."""
+        former, form = self._investigate, {"url": chat.url, "bot": chat.client.bot}
+        if former is not None and form.items() <= former.panel.form.items():
+            return
+        if former is not None:
+            former.close()
+        credentials = self._used or {"token": chat.token}
+        self._investigate = Investigate(
+            chat.url,
+            chat.client.bot,
+            **credentials,  # type: ignore[arg-type]
+            profile=self._options["profile"],
+            inside=True,
+        )
+        self._investigate.add_class("ck-investigate-place")
+
     def _arrange(self) -> None:
-        """Evidence stands above the live timeline: who dropped it wants to read it."""
-        self.children = [one for one in (self.panel, self._verdict, self._timeline) if one is not None]
+        """Evidence stands above all that is live: who dropped it wants to read it."""
+        parts = (self.panel, self._verdict, self._investigate, self._timeline)
+        self.desk.children = [one for one in parts if one is not None]
 
     def _detach(self) -> None:
         if self._unsubscribe is not None:
@@ -333,6 +366,7 @@ class Console(ipywidgets.VBox):  # type: ignore[misc]
         try:
             found = await asyncio.to_thread(intake.read, self._options["profile"])
             shown = await asyncio.to_thread(Verdict, found.trace, found.diagnosis)
+            shown.add_class("ck-evidence-verdict")
         except BaseException:
             self.panel.evidence = {"phase": "none"}
             raise
@@ -451,18 +485,6 @@ def _kept_in(folder: Path, queue: Any, record_to: Any) -> tuple[Any, Any]:
     except OSError as error:
         raise InvalidInput(f"the folder cannot be made: {error.strerror}", where=str(folder)) from None
     return queue or folder / "outbox.db", record_to or folder / "recording.jsonl"
-
-
-def _describe(source: Any) -> tuple[str, list[dict[str, str]], str | None, str | None]:
-    """URL, bots and credentials that a source brings."""
-    if source is None:
-        return "", [], None, None
-    if isinstance(source, str):
-        return source, [], None, None
-    if isinstance(source, BackgroundChat):
-        return source.client.api.base, [], None, None
-    bots = [{"id": bot.id, "name": bot.name} for bot in source.bots]
-    return source.url, bots, source.user, source.password
 
 
 def _line(line: Check) -> dict[str, Any]:

@@ -36,7 +36,7 @@ from chatkit.redact import DEFAULT
 from chatkit.trace import Trace
 from chatkit.views import investigation as views
 from chatkit.views import progress, verdict
-from chatkit.widgets.console import Lab
+from chatkit.widgets.source import Lab, describe
 
 STATIC = Path(__file__).parent / "static"
 PUSH_INTERVAL = 0.25
@@ -76,7 +76,8 @@ class InvestigatePanel(anywidget.AnyWidget):
         + progress.stylesheet()
     )
     form = traitlets.Dict().tag(sync=True)
-    """``url``, ``bot``, ``bots``, ``budget``, ``chat``, ``intrusive``, ``ready`` (credentials are there already)."""
+    """``url``, ``bot``, ``bots``, ``budget``, ``chat``, ``intrusive``, ``ready`` (credentials are there already),
+    ``inside`` (whom to talk to is said elsewhere)."""
     state = traitlets.Dict().tag(sync=True)
     """``phase`` (``idle``, ``asking``, ``running``, ``stopping``), ``words``, ``problem``, ``question``, ``again``,
     ``verify`` (there is a cure that can be tried)."""
@@ -101,6 +102,7 @@ class Investigate(ipywidgets.VBox):  # type: ignore[misc]
         budget: seconds for probes and arms together.
         chat, intrusive: what is permitted, in code: it is not asked again for this host. ``None`` permits chat
             messages on loopback only. What is ticked in the panel is asked once more before it starts.
+        inside: whether it is part of a window that says already which backend, bot and token.
 
     Everything happens in the background. ``panel.investigation`` is the result, for the next cell; :meth:`start`
     and :meth:`wait` do what the buttons do. :meth:`close` ends what runs and takes the window away.
@@ -121,14 +123,11 @@ class Investigate(ipywidgets.VBox):  # type: ignore[misc]
         also: str | None = None,
         evidence: str | Path | Trace | None = None,
         health_method: str | None = None,
+        inside: bool = False,
     ) -> None:
-        url, bots = "", []
-        if isinstance(source, str):
-            url = source
-        elif source is not None:
-            url, bots = source.url, [{"id": one.id, "name": one.name} for one in source.bots]
-            if token is None and user is None:
-                user, password = source.user, source.password
+        url, bots, lab_user, lab_password = describe(source)
+        if token is None and user is None:
+            user, password = lab_user, lab_password
         self._token, self._login = token, (user, password)
         self._also, self._evidence, self._health_method = also, evidence, health_method
         self._profile = load_profile(profile)
@@ -152,6 +151,7 @@ class Investigate(ipywidgets.VBox):  # type: ignore[misc]
                 "chat": _on_this_machine(url) if chat is None else chat,
                 "intrusive": intrusive,
                 "ready": bool(token or user),
+                "inside": inside,
             },
             state={"phase": "idle"},
         )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import io
+import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +27,11 @@ DROP = """(root, files) => {
     for (const type of ['dragover', 'drop'])
         root.dispatchEvent(new DragEvent(type, {dataTransfer: carried, bubbles: true, cancelable: true}));
 }"""
+
+
+EXPORTS = ["Report (HTML)", "Bundle (zip)", "HAR", "Recording (JSON Lines)"]
+LONG = 120_000
+"""Milliseconds for what runs experiments."""
 
 
 def drop(lab: LabPage, files: dict[str, bytes]) -> None:
@@ -51,8 +59,20 @@ def test_connect_chat_stream(open_notebook: Open, dark: bool) -> None:
     assert "chatkit" in Path(offered.value.path()).read_text("utf-8")
     page.wait_for_selector(".ck-path:has-text('incident/chatkit-report-')", timeout=PATIENCE)
     page.screenshot(path=PICTURES / f"flow-chat-{'dark' if dark else 'light'}.png")
-    assert lab.axe(".ck-console") == []
+    assert lab.axe(".ck-desk") == []
     assert_quiet(lab)
+
+
+def exported(lab: LabPage, kind: str) -> bytes:
+    """What *Export* hands to the browser, unpacked where it is packed."""
+    lab.page.click(".ck-menu summary")
+    with lab.page.expect_download(timeout=PATIENCE) as offered:
+        lab.page.click(f".ck-exports button:text-is('{kind}')")
+    content = Path(offered.value.path()).read_bytes()
+    if kind != "Bundle (zip)":
+        return content
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return b"\n".join(archive.read(name) for name in archive.namelist())
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -74,9 +94,61 @@ def test_a_dropped_capture_becomes_a_verdict(open_notebook: Open, dark: bool) ->
     page.locator(".jp-Notebook .jp-CodeCell .cm-content").nth(1).click()
     page.keyboard.press("Shift+Enter")
     page.wait_for_selector(".jp-OutputArea-output:has-text('True')", timeout=PATIENCE)
-    assert lab.axe(".ck-console") == []
-    assert lab.external == []
-    assert lab.complaints == []
+    assert lab.axe(".ck-desk") == []
+    assert_quiet(lab)
+
+
+def test_a_dropped_har_becomes_a_verdict_without_its_tokens(open_notebook: Open) -> None:
+    """The cause stands on the screen; the token in its URL and one in a header are on no page and in no export."""
+    har = json.loads((ROOT / "tests/data/har/synthetic-chrome-refused-403.har").read_text("utf-8"))
+    request = har["log"]["entries"][0]["request"]
+    opaque = "an-opaque-token-of-somebody"
+    request["headers"].append({"name": "Authorization", "value": f"Bearer {opaque}"})
+    jwt = request["url"].partition("token=")[2]
+    secrets = [opaque, *jwt.split(".")[1:]]
+    content = json.dumps(har).encode()
+    assert len(secrets) == 3
+    assert all(one.encode() in content for one in secrets)
+    lab = open_notebook(["import chatkit\nchatkit.Console(folder='incident')"])
+    lab.run_all()
+    page = lab.page
+    page.wait_for_selector(".ck-drop", timeout=PATIENCE)
+    drop(lab, {"incident.har": content})
+    page.wait_for_selector(".ck-desk .ckv h2:has-text('auth-rejected')", timeout=PATIENCE)
+    page.wait_for_selector(".ck-desk .ck-timeline canvas", timeout=PATIENCE)
+    page.screenshot(path=PICTURES / "flow-har.png")
+    assert lab.axe(".ck-desk") == []
+    shown = [page.content().encode(), *(exported(lab, kind) for kind in EXPORTS)]
+    assert all(b"auth-rejected" in one for one in shown[:3])
+    assert not [one for one in secrets if any(one.encode() in text for text in shown)]
+    assert_quiet(lab)
+
+
+def test_investigate_and_verify_the_cure(open_notebook: Open) -> None:
+    """Beside the chat, which goes on: the cause, then the cure beside a control, and both as values for a cell."""
+    lab = open_notebook(
+        [
+            "import chatkit\n"
+            'lab = chatkit.start_lab(faults=["early-ping-abort:window=1"])\n'
+            'console = chatkit.Console(lab, bot="echo")\n'
+            "console",
+        ],
+        size=(1440, 900),
+    )
+    lab.run_all()
+    page = lab.page
+    page.wait_for_selector(".ck-desk .ck-word:text-is('Live')", timeout=PATIENCE)
+    panel = page.locator(".ck-desk .ck-investigate")
+    panel.locator("input[name=budget]").fill("10")
+    panel.locator("button:text-is('Start')").click()
+    panel.locator(".ckv h2:has-text('early-ping-abort')").wait_for(timeout=LONG)
+    panel.locator("button:text-is('Verify the cure')").click()
+    panel.locator("button:text-is('Stop')").wait_for(timeout=PATIENCE)
+    panel.locator(".ck-found :text('the cure holds')").first.wait_for(timeout=LONG)
+    assert page.locator(".ck-desk .ck-word").inner_text() == "Live"
+    page.screenshot(path=PICTURES / "flow-verified.png")
+    assert lab.axe(".ck-desk") == []
+    assert_quiet(lab)
 
 
 def test_the_same_cell_again_is_the_same_conversation(open_notebook: Open) -> None:

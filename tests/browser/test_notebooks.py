@@ -28,7 +28,7 @@ def test_start_notebook_connects_streams_and_draws(open_notebook: Open) -> None:
     page.wait_for_selector(".ck-console .ck-word:text-is('Live')", timeout=PATIENCE)
     page.wait_for_selector(".ck-meta:has-text('streamed')", timeout=PATIENCE)
     lab.wait_idle()
-    console = page.locator(".ck-console")
+    console = page.locator(".ck-desk")
     console.scroll_into_view_if_needed()
     assert "token good" in console.inner_text()
     assert "also by HTTP, shown once" in console.inner_text()

@@ -57,7 +57,7 @@ def test_console_on_a_lab_is_connected_and_offers_its_bots(console: Console, hou
     assert console.panel.form["url"] == house.url
     assert [bot["id"] for bot in console.panel.form["bots"]] == ["echo", "storyteller", "slow"]
     assert console.panel.view["state"]["word"] == "Live"
-    assert type(console.children[1]).__name__ == "TimelineExplorer"
+    assert type(console.desk.children[-1]).__name__ == "TimelineExplorer"
     assert console._repr_mimebundle_()["text/plain"].startswith("chatkit console")
 
 
@@ -182,10 +182,10 @@ def test_dropped_evidence_is_read_and_taken_away(house: LabServer) -> None:
         if expected == "none":
             eventually(lambda: "bad.har" in window.panel.problem)
     assert len(window.evidence.connections) > 1
-    assert [type(one).__name__ for one in window.children] == ["ConsolePanel", "Verdict"]
+    assert [type(one).__name__ for one in window.desk.children] == ["ConsolePanel", "Verdict"]
     press(window, type="evidence-close")
     eventually(lambda: window.panel.evidence["phase"] == "none")
-    assert len(window.children) == 1
+    assert len(window.desk.children) == 1
     window.close()
 
 

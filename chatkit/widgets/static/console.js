@@ -81,7 +81,7 @@ function topBar(send, form) {
   const place = make("span", { class: "ck-place" });
   const bar = make("div", { class: "ck-bar" },
     make("span", { class: "ck-brand" }, "chatkit"), url, bot, chip, make("span", { class: "ck-grow" }), place, stop, action);
-  const element = make("div", { class: "ck-panel", style: "display:grid;gap:8px" }, bar, signin);
+  const element = make("div", { class: "ck-panel ck-top" }, bar, signin);
   const update = (view) => {
     const button = view.state.button;
     action.dataset.action = button;
@@ -108,7 +108,7 @@ function stateLine() {
   const line = make("div", { class: "ck-state" }, dot,
     make("span", { role: "status", "aria-live": "polite" }, word), since, make("span", { class: "ck-grow" }),
     make("span", { class: "ck-health" }, light, health));
-  const element = make("div", { class: "ck-panel" }, line, explain, problem);
+  const element = make("div", { class: "ck-panel ck-now" }, line, explain, problem);
   let state = null;
   let offset = 0;
   // The kernel's clock may differ from the browser's; the view says what the kernel's clock showed.
@@ -206,7 +206,7 @@ function conversation(send) {
 function preflight(send, target) {
   const button = make("button", { type: "button" }, "Check");
   const copy = make("button", { type: "button", hidden: true }, "Copy as text");
-  const list = make("ul", { class: "ck-list", "aria-live": "polite" });
+  const list = make("ul", { class: "ck-list", tabindex: "0", "aria-label": "Results of the check", "aria-live": "polite" });
   const hint = make("div", { class: "ck-dim" });
   button.addEventListener("click", () => send({ type: "check", ...target() }));
   let text = "";
@@ -240,7 +240,7 @@ const KINDS = { report: "Report (HTML)", bundle: "Bundle (zip)", har: "HAR", jso
 // Files go to the kernel piece by piece; the next one leaves when the last one is answered.
 function evidenceBar(model, root) {
   const input = make("input", { type: "file", multiple: true, hidden: true, tabindex: "-1", "aria-hidden": "true" });
-  const choose = make("button", { type: "button", class: "ck-drop" }, "Drop evidence here: HAR, pcap, NetLog, log");
+  const choose = make("button", { type: "button", class: "ck-drop" }, "Drop evidence: HAR, pcap, log");
   const words = make("span", { class: "ck-dim", role: "status", "aria-live": "polite" });
   const away = make("button", { type: "button" });
   const exported = make("span", { class: "ck-dim ck-path", role: "status", "aria-live": "polite" });
@@ -333,10 +333,19 @@ function render({ model, el }) {
   const evidence = evidenceBar(model, root);
   bar.place.append(...evidence.buttons);
   bar.element.append(evidence.line);
-  root.append(
-    bar.element, state.element, make("div", { class: "ck-columns" }, talk.element, checks.element));
+  root.append(bar.element, state.element, talk.element, checks.element);
   el.append(make("div", { class: "ck-console-frame" }, root));
+  // An empty conversation gives its place away: to the check, or together with it to the verdict on what was dropped.
+  const arrange = () => {
+    const now = model.get("view").state;
+    const without = !now || (now.button === "connect" && !model.get("view").messages.length);
+    const reading = without && model.get("evidence").phase === "shown";
+    talk.element.hidden = without;
+    checks.element.hidden = reading;
+    state.element.hidden = reading && !model.get("problem");
+  };
   model.on("change:evidence", evidence.update);
+  model.on("change:evidence", arrange);
   model.on("change:exported", evidence.update);
   evidence.update();
   const draw = () => {
@@ -345,6 +354,7 @@ function render({ model, el }) {
     bar.update(view);
     state.update(view, model.get("problem"));
     talk.update(view);
+    arrange();
   };
   const drawChecks = () => checks.update(model.get("checks"));
   model.on("change:view", draw);
@@ -357,6 +367,7 @@ function render({ model, el }) {
     clearInterval(timer);
     evidence.close();
     model.off("change:evidence", evidence.update);
+    model.off("change:evidence", arrange);
     model.off("change:exported", evidence.update);
     model.off("change:view", draw);
     model.off("change:problem", draw);

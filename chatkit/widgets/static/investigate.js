@@ -41,10 +41,11 @@ function formOf(send) {
   const stop = make("button", { type: "button" }, "Stop");
   const verify = make("button", { type: "button", title: "Finds the cause once more, then tries what stops it beside a control" },
     "Verify the cure");
-  const labelled = field("bot", make("span", {}, botField, botList));
+  const elsewhere = [field("URL", url), field("bot", make("span", {}, botField, botList)), field("token", token)];
+  const title = make("h3", {}, "Investigate");
   const element = make("form", { class: "ck-panel ck-investigate-form", "aria-label": "What to investigate" },
     make("div", { class: "ck-bar" },
-      field("URL", url), labelled, field("token", token), field("budget, s", budget),
+      title, ...elsewhere, field("budget, s", budget),
       make("span", { class: "ck-grow" }), verify, stop, start),
     make("div", { class: "ck-bar ck-ticks" }, chat.element, intrusive.element,
       make("span", { class: "ck-dim" }, "at most 12 connections, 2 messages a second; intrusive: growing payloads")));
@@ -88,6 +89,8 @@ function formOf(send) {
     }
     chat.input.checked = Boolean(form.chat);
     intrusive.input.checked = Boolean(form.intrusive);
+    title.hidden = !form.inside;
+    for (const one of elsewhere) one.hidden = Boolean(form.inside);
     token.placeholder = form.ready ? "given" : "access token";
   };
   const update = (state) => {
