@@ -73,8 +73,13 @@ class Sender:
         if self.outbox.problem is not None:
             self._host.recorder.record(Noted, text=self.outbox.problem)
         epoch = self._host.recorder.epoch
+        ledger = self._book.ledger
         for item in found:
-            self._book.ledger.sent(item.text, item.created - epoch, item.session_id, item.id, item.state)
+            if (known := ledger.request_of(item.id)) is not None:
+                ledger.moved(known.key, item.state, item.because, item.session_id)
+            else:
+                ledger.sent(item.text, item.created - epoch, item.session_id, item.id, item.state)
+            self._book.introduce(self._key(item.id), self.bot)
             self._book.promise(self._key(item.id))
         # Whether these may go out again, the backend may still tell when it says hello.
         self._undecided = not self._idempotent and any(item.state == DeliveryState.WRITTEN for item in found)
@@ -150,7 +155,7 @@ class Sender:
         for dropped in self.outbox.put(item):
             self._settle(dropped, DeliveryState.REJECTED, "the queue is full and newer messages came")
         message = self._book.ledger.sent(text, self._book.now(), self.session, item.id, DeliveryState.QUEUED)
-        self._book.apply(self._book.ledger.moved(message.key, DeliveryState.QUEUED))
+        self._book.introduce(message.key, self.bot)
         self._kick.set()
         return message.key
 
