@@ -213,6 +213,7 @@ def connect(
         token, user, password, refresh_token, profile, policy, queue, proxy: as for ``ChatClient``.
         record_to: file of the recording; where it exists, the next free ``name-2``, ``name-3`` … is taken.
         go_on: whether recording and conversation go on from what those files hold, after a restart of the process.
+            Then a backend that is away is no error: what was found can be read, and attempts go on.
         name: a conversation of this name (by default: URL and bot) is replaced: re-running a cell leaks nothing.
         wait: seconds to wait until the connection is established.
 
@@ -258,7 +259,8 @@ def connect(
     engine().own(key, chat._close)
     chat.wait_until(lambda status: status.live or status.state in RESTING or status.attempt > 0, wait)
     error = chat.client.error
-    if isinstance(error, ChatkitError) and not chat.status.live and not chat.ended:
+    goes_on = chat.recorder.former > 0 and chat.status.state not in RESTING
+    if isinstance(error, ChatkitError) and not chat.status.live and not chat.ended and not goes_on:
         chat.close()
         raise error
     return chat

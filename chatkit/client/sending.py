@@ -59,6 +59,8 @@ class Sender:
         self._failures = 0
         self._not_before = self._hold_until = float("-inf")
         self._session_lock = asyncio.Lock()
+        self._joined = False
+        """Whether the backend took a message in the session; until then it may be one that it has forgotten."""
         self._closed = False
 
     # Life
@@ -237,7 +239,16 @@ class Sender:
     async def _carry_http(self, item: Item, writing: Writing) -> None:
         session = await self._with_token(self._ensure_session)
         id = item.id if self._idempotent else None
-        reply, found = await self._with_token(lambda: self._api.chat(self.bot, item.text, session, id, writing))
+        try:
+            reply, found = await self._with_token(lambda: self._api.chat(self.bot, item.text, session, id, writing))
+        except HttpStatusError as error:
+            # A backend that was replaced does not know an old session; it took nothing, so another one may be begun.
+            if error.status != 404 or session is None or self._joined:
+                raise
+            self._forget_session(session)
+            session = await self._with_token(self._ensure_session)
+            reply, found = await self._with_token(lambda: self._api.chat(self.bot, item.text, session, id, writing))
+        self._joined = True
         self._succeeded(item)
         self._remember_session(found or session)
         key = self._key(item.id)
@@ -390,6 +401,12 @@ class Sender:
                 else:
                     self._remember_session(session)
             return self.session
+
+    def _forget_session(self, session: str) -> None:
+        if self.session == session:
+            self.outbox.set_session(None)
+            text = "the backend does not know the session of before the restart: another one is begun"
+            self._host.recorder.record(Noted, text=text)
 
     def _remember_session(self, session: str | None) -> None:
         if session is None or session == self.session:
