@@ -419,6 +419,14 @@ class DeliveryChanged(Event, frozen=True, kw_only=True, tag=True):
     via: str | None = None
     """``http`` or ``websocket``: the transport that carried the news."""
     because: str = ""
+    text: str | None = None
+    """What the message says, where it is told for the first time, or again by a process that found it in its queue."""
+    bot: str | None = None
+    """Whom it is for; told with the text."""
+    client_id: str | None = None
+    """Our id of it, which stays the same when the process is started again; told with the text."""
+    reply: str | None = None
+    """What the reply says, where no frame carried it."""
 
     def __str__(self) -> str:
         return f"message {self.delivery} {self.state}" + (f" by {self.via}" if self.via else "")

@@ -14,6 +14,7 @@ import itertools
 import math
 import os
 import threading
+import weakref
 from array import array
 from collections import deque
 from collections.abc import Callable
@@ -67,6 +68,9 @@ class Recorder:
         keep: events that memory holds, at least 1,000; a quarter more at most, and for connections that live or ended
             just now what their summary needs. Older events are in the file only. ``None`` holds everything.
         store: what holds the events in memory; by default all of them, in order.
+        before: what was recorded before this process was started again, as ``chatkit.merging.continued`` makes it: this
+            recording goes on from it, with its epoch and numbers, joined by the wall clock. The file holds only what
+            is new.
 
     Use it as a context manager, or call :meth:`close`; closing twice is fine. All methods may be called from any
     thread.
@@ -95,6 +99,7 @@ class Recorder:
         clock: Clock | None = None,
         keep: int | None = None,
         store: Callable[[Header], TraceBuilder] = TraceBuilder,
+        before: Trace | None = None,
     ) -> None:
         if keep is not None and keep < MIN_KEEP:
             raise InvalidInput("too few events to keep", expected=f"{MIN_KEEP:,} or more", got=keep, where="keep")
@@ -106,18 +111,27 @@ class Recorder:
         self._start = self.clock.monotonic()
         origin = Origin(kind=kind, target=self.redactor.text(target) if target else None)
         epoch = round(self.clock.wall(), 6)
+        self.began = 0.0
+        """Seconds since the epoch: when this recording began, which is later where it goes on from an earlier one."""
+        if before is not None:
+            self.began = max(epoch - before.epoch, float(before.at.max()) if len(before) else 0.0)
+            epoch, self._start = before.epoch, self._start - self.began
         header = Header(origin=origin, epoch=epoch, not_visible=not_visible, types=types or Types())
         self._builder = store(header)
-        self._ids = itertools.count()
-        self._connections = itertools.count(1)
-        self._exchanges = itertools.count(1)
+        if before is not None:
+            _go_on(self._builder, before)
+        self.former = len(self._builder)
+        """Events of earlier recordings that it goes on from."""
+        self._ids = itertools.count(self.former)
+        self._connections = itertools.count(1 + (len(before.names) if before is not None else 0))
+        self._exchanges = itertools.count(1 + self.former)
         self._log: deque[tuple[Any, ...]] = deque()
         # The log becomes rows under the first lock, rows go to the disk under the second: who asks for a snapshot
         # never waits for the disk.
         self._lock = threading.Lock()
         self._disk = threading.Lock()
         self._unwritten: list[bytes] = []
-        self._told = 0
+        self._told = self.former
         self._subscribers: list[Callable[[int], None]] = []
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
@@ -128,6 +142,7 @@ class Recorder:
         self.failure: str | None = None
         """Why persisting stopped (a full disk); recording goes on in memory."""
         if self._file is not None:
+            _WRITTEN.add(self)
             self._write(_encode(header) + b"\n")
         if self._file is not None or keep is not None:
             self._run_writer()
@@ -253,6 +268,7 @@ class Recorder:
             if self._file is not None:
                 os.close(self._file)
                 self._file = None
+        _WRITTEN.discard(self)
 
     def __enter__(self) -> Self:
         return self
@@ -409,6 +425,21 @@ class Recorder:
             assert self._file is not None
             os.close(self._file)
             self._file = None
+
+
+_WRITTEN: weakref.WeakSet[Recorder] = weakref.WeakSet()
+
+
+def being_written() -> set[Path]:
+    """The files of this process's recordings that have not ended."""
+    return {recorder.path.absolute() for recorder in list(_WRITTEN) if recorder.path is not None}
+
+
+def _go_on(builder: TraceBuilder, before: Trace) -> None:
+    builder.warnings += before.warnings
+    columns = (before.at.tolist(), before.kind.tolist(), before.connection_code.tolist(), before.size.tolist())
+    for row, at, kind, code, size in zip(before.rows, *columns, strict=True):
+        builder.append_row(row, at, kind, before.names[code] if code >= 0 else None, size)
 
 
 SENT, RECEIVED, ENDED, TOLD = 0, 1, 2, 3

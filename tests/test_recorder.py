@@ -30,7 +30,10 @@ from chatkit.events import (
     UpgradeAnswered,
     UpgradeRequested,
 )
+from chatkit.formats.jsonl import load
+from chatkit.merging.continuing import continued
 from chatkit.recorder import Recorder
+from chatkit.trace import Header, Origin, Trace
 from conftest import TICK, until_sync
 from stories import make_jwt
 
@@ -437,3 +440,34 @@ def test_the_watched_thread_never_waits_for_the_disk(tmp_path: Path, monkeypatch
     go_on.set()
     recorder.close()
     assert len(chatkit.load(tmp_path / "r.jsonl")) == 1003
+
+
+def test_a_recording_goes_on_from_an_earlier_one(tmp_path: Path) -> None:
+    """Epoch, numbers and time continue; the new file holds only what is new and joins the old one without a change."""
+    clock = ManualClock()
+    with Recorder(tmp_path / "r.jsonl", clock=clock) as recorder:
+        recorder.wire().record(Opened)
+        recorder.record(Noted, text="one")
+    earlier = continued([load(tmp_path / "r.jsonl")])
+    clock.advance(60.0)
+    with Recorder(tmp_path / "r-2.jsonl", clock=clock, before=earlier) as recorder:
+        assert (recorder.epoch, recorder.former, recorder.began) == (earlier.epoch, 3, 60.0)
+        tap = recorder.wire()
+        tap.record(Opened)
+        whole = recorder.snapshot()
+    assert [(event.id, event.at, event.connection) for event in whole] == [
+        ("0", 0.0, "1"),
+        ("1", 0.0, None),
+        ("2", 0.0, "1"),
+        ("3", 60.0, "2"),
+    ]
+    new = load(tmp_path / "r-2.jsonl")
+    assert [type(event) for event in new] == [Opened, RecordingEnded]
+    assert list(continued([earlier, new]))[:4] == list(whole)
+
+
+def test_a_clock_that_was_set_back_does_not_turn_time(tmp_path: Path) -> None:
+    earlier = Trace.of([Noted(id="0", at=100.0, text="one")], Header(origin=Origin(kind="live"), epoch=time.time()))
+    recorder = Recorder(before=earlier)
+    recorder.record(Noted, text="two")
+    assert recorder.snapshot().at[-1] >= 100.0

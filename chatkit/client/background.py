@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from chatkit.client.chat import ChatClient, Counters
 from chatkit.client.credentials import Provider
 from chatkit.client.delivery import Delivery, Reply
 from chatkit.client.engine import engine
+from chatkit.client.former import former
 from chatkit.ending import Connection
 from chatkit.errors import ChatkitError, ConnectFailed
 from chatkit.policy.delivery import ChatMessage, DeliveryState
@@ -198,6 +200,7 @@ def connect(
     policy: str = "default",
     queue: str | Path | None = None,
     record_to: str | Path | None = None,
+    go_on: bool = False,
     proxy: bool = True,
     name: str | None = None,
     wait: float = 15.0,
@@ -209,6 +212,8 @@ def connect(
         bot: the bot's id.
         token, user, password, refresh_token, profile, policy, queue, proxy: as for ``ChatClient``.
         record_to: file of the recording; where it exists, the next free ``name-2``, ``name-3`` … is taken.
+        go_on: whether recording and conversation go on from what those files hold, after a restart of the process.
+            Then a backend that is away is no error: what was found can be read, and attempts go on.
         name: a conversation of this name (by default: URL and bot) is replaced: re-running a cell leaks nothing.
         wait: seconds to wait until the connection is established.
 
@@ -226,6 +231,8 @@ def connect(
     key = ("chat", name or f"{url} {bot}")
 
     async def make() -> ChatClient:
+        path = Path(record_to) if record_to is not None else None
+        before = await asyncio.to_thread(former, path) if go_on and path is not None else None
         client = ChatClient(
             url,
             bot=bot,
@@ -236,7 +243,8 @@ def connect(
             profile=profile,
             policy=policy,
             queue=queue,
-            record_to=None if record_to is None else free_path(Path(record_to)),
+            record_to=None if path is None else free_path(path),
+            before=before,
             proxy=proxy,
         )
         try:
@@ -251,7 +259,8 @@ def connect(
     engine().own(key, chat._close)
     chat.wait_until(lambda status: status.live or status.state in RESTING or status.attempt > 0, wait)
     error = chat.client.error
-    if isinstance(error, ChatkitError) and not chat.status.live and not chat.ended:
+    goes_on = chat.recorder.former > 0 and chat.status.state not in RESTING
+    if isinstance(error, ChatkitError) and not chat.status.live and not chat.ended and not goes_on:
         chat.close()
         raise error
     return chat

@@ -53,6 +53,13 @@ class Book:
             self._apply(outcome, connection)
         self.ledger.trim()
 
+    def introduce(self, key: str, bot: str) -> None:
+        """Records what a message of ours says; what follows only says where it is."""
+        message = self.ledger.message(key)
+        self._note(message, text=message.text, bot=bot, client_id=message.client_id)
+        self._changed("message")
+        self.ledger.trim()
+
     def fail(self, key: str, state: DeliveryState, error: ChatkitError) -> None:
         """Our message will not get its reply: refused, expired, or its fate is unknown."""
         self.apply(self.ledger.failed(key, state, error.what))
@@ -95,17 +102,18 @@ class Book:
             self._note(message)
         self._changed("message")
 
-    def _note(self, message: ChatMessage, via: str | None = None) -> None:
-        self._recorder.record(
-            DeliveryChanged, delivery=message.key, state=str(message.state), via=via, because=message.because
-        )
+    def _note(self, message: ChatMessage, via: str | None = None, **told: str | None) -> None:
+        fields = {"delivery": message.key, "state": str(message.state), "via": via, "because": message.because}
+        self._recorder.record(DeliveryChanged, **fields, **told)
         self._changed("delivery")
 
     def _settle(self, key: str) -> None:
         """Our message has its reply."""
         future = self._replies.pop(key, None)
         answer = self.ledger.answer(key)
-        self._note(self.ledger.message(key), answer[1] if answer is not None else None)
+        reply, via = answer if answer is not None else (None, None)
+        # What came over the socket is recorded as a frame; the bodies of HTTP answers are not.
+        self._note(self.ledger.message(key), via, reply=reply if via != "websocket" else None)
         if future is not None and not future.done() and answer is not None:
             text, via = answer
             future.set_result(Reply(text=text, via=via))

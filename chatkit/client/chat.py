@@ -38,6 +38,7 @@ from chatkit.policy.ledger import Ledger
 from chatkit.policy.outgoing import Item
 from chatkit.policy.presets import preset
 from chatkit.policy.reconnect import Loss
+from chatkit.policy.retelling import retell
 from chatkit.policy.status import RESTING, State, Status, Waiting, explain
 from chatkit.profile import DEFAULT, Incoming, Profile
 from chatkit.profile import load as load_profile
@@ -82,6 +83,8 @@ class ChatClient:
             that is killed goes on with the same queue; one process at a time may use it.
         recorder: where events go; a new one, in memory, when not given.
         record_to: file for a new recorder.
+        before: what was recorded before the process was started again: a new recorder and the conversation go on from
+            it.
         proxy: whether proxies of the environment are used; never for loopback addresses.
         host: a backend that is shared with other clients, instead of ``url`` and tokens; see ``BotPool``.
         mux: the socket that is shared with other bots.
@@ -112,6 +115,7 @@ class ChatClient:
         queue: str | Path | None = None,
         recorder: Recorder | None = None,
         record_to: str | Path | None = None,
+        before: Trace | None = None,
         proxy: bool = True,
         host: Host | None = None,
         mux: Mux | None = None,
@@ -124,7 +128,7 @@ class ChatClient:
         self._owns_recorder = recorder is None and host is None
         self._owns_host = host is None
         if host is None:
-            host = make_host(url, token, refresh_token, profile, policy, recorder, record_to, proxy)
+            host = make_host(url, token, refresh_token, profile, policy, recorder, record_to, proxy, before)
         self.host = host
         self.profile, self.rules, self.recorder = host.profile, host.rules, host.recorder
         self._login = (user, password) if user is not None and password is not None else None
@@ -138,6 +142,8 @@ class ChatClient:
             via_socket=self.profile.send.via == "websocket",
             most=self.rules.keep_messages,
         )
+        if before is not None:
+            retell(ledger, before, self.profile, bot)
         self._book = Book(ledger, self.recorder, self._notify)
         outbox = Outbox(queue, bot, self.rules, redactor=self.recorder.redactor)
         self._sender = Sender(bot, host, self._book, outbox, self._tasks, shared=shared)
@@ -447,13 +453,14 @@ def make_host(
     recorder: Recorder | None,
     record_to: str | Path | None,
     proxy: bool,
+    before: Trace | None = None,
 ) -> Host:
     """A backend of one's own, with a recorder."""
     contract = DEFAULT if profile is None else load_profile(profile)
     rules: Client = preset(policy, contract.client)
     base_url(url)  # before a recording is begun that would stay behind empty
     # Not "recorder or": a recorder without events yet has the length 0.
-    recorder = Recorder(record_to, target=url, types=contract.types) if recorder is None else recorder
+    recorder = Recorder(record_to, target=url, types=contract.types, before=before) if recorder is None else recorder
     plain, provider = (None, token) if callable(token) else (token, None)
     return Host(
         url,

@@ -21,6 +21,7 @@ from chatkit.events import BadMessageReceived, Resumed
 from chatkit.policy.delivery import ChatMessage
 from chatkit.policy.history import merge, read_rows
 from chatkit.policy.reconnect import Loss
+from chatkit.policy.retelling import author_of, take
 from chatkit.profile import Incoming
 
 TYPING_REPEAT = 1.0
@@ -72,7 +73,8 @@ class Conversation:
         self._overflowed = False
         self._filling: asyncio.Task[None] | None = None
         self._replay: asyncio.Future[tuple[Incoming, int]] | None = None
-        self._last_id: str | None = None
+        shown = reversed(book.ledger.messages)
+        self._last_id = next((one.message_id for one in shown if one.message_id is not None), None)
         self._foreign = False
 
     @property
@@ -136,7 +138,7 @@ class Conversation:
             case "chunk" | "reply" | "message":
                 self._take(message, connection)
             case "typing":
-                self._see_typing(self._author(message), bool(message.is_typing))
+                self._see_typing(author_of(message), bool(message.is_typing))
             case "acked":
                 self._sender.acknowledged(message.acked_id or "")
             case "invalid" | "unknown" | "error":
@@ -144,25 +146,12 @@ class Conversation:
                 self._recorder.record(BadMessageReceived, connection=connection, detail=detail[:300])
 
     def _take(self, message: Incoming, connection: str) -> None:
-        ledger, at, author = self._book.ledger, self._book.now(), self._author(message)
         self._last_id = message.message_id or self._last_id
         self._foreign = self._foreign or message.session_id not in (None, self._sender.session)
-        name = self.bot_name if author == "Assistant" else author
-        id, session, text = message.message_id, message.session_id, message.content or ""
-        if message.kind == "chunk":
-            assert id is not None
-            assert message.seq is not None
-            outcome = ledger.chunk(id, message.seq, message.delta or "", session, name, at)
-        elif message.kind == "reply":
-            self._expire_typing(author)
-            known = {"in_reply_to": message.in_reply_to, "timestamp": message.timestamp}
-            outcome = ledger.reply(text, id, session, name, at, **known)
-        else:
-            outcome = ledger.other(text, id, session, author, at, timestamp=message.timestamp)
+        if message.kind == "reply":
+            self._expire_typing(author_of(message))
+        outcome = take(self._book.ledger, message, self.bot_name, self._book.now())
         self._book.apply(outcome, connection)
-
-    def _author(self, message: Incoming) -> str:
-        return message.username or ("Assistant" if message.kind in ("reply", "chunk") else "somebody")
 
     # Filling gaps
 

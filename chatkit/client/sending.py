@@ -59,6 +59,8 @@ class Sender:
         self._failures = 0
         self._not_before = self._hold_until = float("-inf")
         self._session_lock = asyncio.Lock()
+        self._joined = False
+        """Whether the backend took a message in the session; until then it may be one that it has forgotten."""
         self._closed = False
 
     # Life
@@ -73,8 +75,13 @@ class Sender:
         if self.outbox.problem is not None:
             self._host.recorder.record(Noted, text=self.outbox.problem)
         epoch = self._host.recorder.epoch
+        ledger = self._book.ledger
         for item in found:
-            self._book.ledger.sent(item.text, item.created - epoch, item.session_id, item.id, item.state)
+            if (known := ledger.request_of(item.id)) is not None:
+                ledger.moved(known.key, item.state, item.because, item.session_id)
+            else:
+                ledger.sent(item.text, item.created - epoch, item.session_id, item.id, item.state)
+            self._book.introduce(self._key(item.id), self.bot)
             self._book.promise(self._key(item.id))
         # Whether these may go out again, the backend may still tell when it says hello.
         self._undecided = not self._idempotent and any(item.state == DeliveryState.WRITTEN for item in found)
@@ -150,7 +157,7 @@ class Sender:
         for dropped in self.outbox.put(item):
             self._settle(dropped, DeliveryState.REJECTED, "the queue is full and newer messages came")
         message = self._book.ledger.sent(text, self._book.now(), self.session, item.id, DeliveryState.QUEUED)
-        self._book.apply(self._book.ledger.moved(message.key, DeliveryState.QUEUED))
+        self._book.introduce(message.key, self.bot)
         self._kick.set()
         return message.key
 
@@ -232,7 +239,16 @@ class Sender:
     async def _carry_http(self, item: Item, writing: Writing) -> None:
         session = await self._with_token(self._ensure_session)
         id = item.id if self._idempotent else None
-        reply, found = await self._with_token(lambda: self._api.chat(self.bot, item.text, session, id, writing))
+        try:
+            reply, found = await self._with_token(lambda: self._api.chat(self.bot, item.text, session, id, writing))
+        except HttpStatusError as error:
+            # A backend that was replaced does not know an old session; it took nothing, so another one may be begun.
+            if error.status != 404 or session is None or self._joined:
+                raise
+            self._forget_session(session)
+            session = await self._with_token(self._ensure_session)
+            reply, found = await self._with_token(lambda: self._api.chat(self.bot, item.text, session, id, writing))
+        self._joined = True
         self._succeeded(item)
         self._remember_session(found or session)
         key = self._key(item.id)
@@ -385,6 +401,12 @@ class Sender:
                 else:
                     self._remember_session(session)
             return self.session
+
+    def _forget_session(self, session: str) -> None:
+        if self.session == session:
+            self.outbox.set_session(None)
+            text = "the backend does not know the session of before the restart: another one is begun"
+            self._host.recorder.record(Noted, text=text)
 
     def _remember_session(self, session: str | None) -> None:
         if session is None or session == self.session:

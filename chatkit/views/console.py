@@ -57,6 +57,8 @@ class Facts(Struct, frozen=True, kw_only=True):
     """Unix time of the recording's start."""
     now: float
     """Unix time."""
+    began: float = 0.0
+    """Seconds since that start: when this process began; what is older was found in its recordings or its queue."""
     send_via: str = "http"
 
 
@@ -166,6 +168,7 @@ def _message(message: ChatMessage, facts: Facts) -> dict[str, Any]:
         "meta": _mine(message, facts) if mine else _theirs(message, facts),
         "tone": _message_tone(message),
         "streaming": message.state == "streaming",
+        "former": message.at < facts.began,
     }
 
 

@@ -76,8 +76,9 @@ class Console(ipywidgets.VBox):  # type: ignore[misc]
         bot: the bot's id; with a source and credentials the console connects at once.
         token, user, password: credentials; a lab brings its own.
         profile, policy, queue, record_to: as for :func:`chatkit.connect`.
-        folder: where queue, recording and exports go, made where it is not there; unsent messages are found in it
-            again. Without it, exports go to ``chatkit-work`` and nothing else is kept.
+        folder: where queue, recording and exports go, made where it is not there; after a restart of the kernel
+            conversation, timeline and unsent messages are found in it again. Without it, exports go to
+            ``chatkit-work`` and nothing else is kept.
 
     ``console.chat`` is the conversation, with plain calls for the next cell; ``console.evidence`` is the trace of the
     files that were dropped on it, ``console.investigation`` what an investigation in it found. ``console.close()``
@@ -116,6 +117,7 @@ class Console(ipywidgets.VBox):  # type: ignore[misc]
         self._used: dict[str, str | None] = {}
         """With which the conversation was begun."""
         self._options = {"profile": profile, "policy": policy, "queue": queue, "record_to": record_to}
+        self._go_on = folder is not None
         self._unsubscribe: Any = None
         self._push_due = False
         self._lag_seen = 0
@@ -199,7 +201,8 @@ class Console(ipywidgets.VBox):  # type: ignore[misc]
         """Blocks until the first attempt is decided; called by the constructor, or on a worker thread."""
         typed = {name: given.get(name) or None for name in ("token", "user", "password")}
         self._used = typed if any(typed.values()) else self._credentials
-        return connect(url, bot, **self._used, **self._options, name=f"console {id(self)}")  # type: ignore[arg-type]
+        name = f"console {id(self)}"
+        return connect(url, bot, **self._used, **self._options, go_on=self._go_on, name=name)  # type: ignore[arg-type]
 
     def _take_over(self, previous: Console) -> bool:
         """The conversation of the cell's former run goes on in this window; whether there is one that goes on."""
@@ -222,7 +225,7 @@ class Console(ipywidgets.VBox):  # type: ignore[misc]
 
     def _attach(self, chat: BackgroundChat) -> None:
         self._detach()
-        self._chat, self._lag_seen, self._lag = chat, 0, None
+        self._chat, self._lag_seen, self._lag = chat, chat.recorder.former, None
         self._unsubscribe = engine().do(lambda: chat.client.subscribe(lambda what: self._schedule()))
         self.panel.problem = ""
         self._timeline = TimelineExplorer(chat.recorder)
@@ -446,6 +449,7 @@ class Console(ipywidgets.VBox):  # type: ignore[misc]
             expires=claims.exp if claims is not None else None,
             has_token=client.api.credentials.token is not None,
             epoch=client.recorder.epoch,
+            began=client.recorder.began,
             now=time.time(),
             send_via=client.profile.send.via,
         )

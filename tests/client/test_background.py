@@ -13,6 +13,7 @@ import chatkit
 from chatkit.client.background import BackgroundChat, connect, free_path
 from chatkit.client.engine import engine
 from chatkit.errors import AuthError, ConnectFailed, InvalidInput
+from chatkit.events import Resumed
 from chatkit.policy.status import State
 from conftest import TICK, until_sync
 
@@ -142,3 +143,52 @@ def test_the_next_free_name_for_a_recording(tmp_path: Path) -> None:
     path.touch()
     (tmp_path / "r-2.jsonl").touch()
     assert free_path(path) == tmp_path / "r-3.jsonl"
+
+
+def test_a_restart_finds_conversation_timeline_and_queue(house, tmp_path: Path) -> None:
+    """As after a kernel restart: the next process has the files only."""
+    path, queue = tmp_path / "recording.jsonl", tmp_path / "outbox.db"
+    kept = {"record_to": path, "queue": queue, "go_on": True}
+    chat = join(house, **kept)
+    assert chat.send("hello").wait(10).text == "hello"
+    chat.close()
+    again = join(house, **kept)
+    until_sync(lambda: any(isinstance(event, Resumed) for event in again.trace))
+    assert [message.text for message in again.messages] == ["hello", "hello"]
+    assert [one.state for one in again.trace.connections] == ["ended", "open"]
+    assert again.send("still there?").wait(10).text == "still there?"
+    again.close()
+    third = join(house, **kept)
+    until_sync(lambda: sum(isinstance(event, Resumed) for event in third.trace) == 2)
+    assert [message.text for message in third.messages] == ["hello", "hello", "still there?", "still there?"]
+    assert [message.state for message in third.messages] == ["replied", "complete"] * 2
+    assert len(third.trace.connections) == 3
+    third.close()
+
+
+def test_what_waited_is_found_once_and_goes_out(tmp_path: Path) -> None:
+    """Found while the backend is away still; then that one knows nothing of the session, and another one is begun."""
+    kept = {"record_to": tmp_path / "recording.jsonl", "queue": tmp_path / "outbox.db", "go_on": True}
+    with chatkit.LabServer(secret="s" * 32) as house:
+        kept |= {"url": house.url, "bot": "echo", "token": house.token, "profile": profile()}
+        port = int(house.url.rpartition(":")[2])
+        chat = connect(**kept)
+        chat.send("hello").wait(10)
+    waits = chat.send("does this arrive?")
+    until_sync(lambda: waits._delivery.message.because != "")
+    chat.close()
+    again = connect(**kept)
+    texts = ["hello", "hello", "does this arrive?"]
+    assert [message.text for message in again.messages] == texts
+    assert [item.text for item in again.unsent()] == texts[-1:]
+    with chatkit.LabServer(port=port, secret="s" * 32):
+        again.reconnect()
+        texts.append("does this arrive?")
+        until_sync(lambda: [message.text for message in again.messages] == texts)
+        again.close()
+        third = connect(**kept)
+        until_sync(lambda: [message.text for message in third.messages] == texts)
+        until_sync(lambda: sum(isinstance(event, Resumed) for event in third.trace) == 2)
+        assert [message.text for message in third.messages] == texts
+        assert third.unsent() == ()
+        third.close()

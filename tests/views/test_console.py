@@ -150,3 +150,10 @@ def test_typing_names_people_briefly() -> None:
     assert typing_words(()) == ""
     assert typing_words(("Echo",)) == "Echo is typing…"
     assert typing_words(("a", "b", "c", "d")) == "a, b, c are typing…"
+
+
+def test_what_an_earlier_process_said_is_marked() -> None:
+    """Older than this process: found again."""
+    facts = replace(FACTS, messages=(ours("replied"), theirs(at=60.0)), began=50.0)
+    assert [message["former"] for message in view(facts)["messages"]] == [True, False]
+    assert only(ours("replied"))["former"] is False

@@ -17,6 +17,11 @@ function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+function follow(place, element) {
+  if (place.nextSibling !== element) place.after(element);
+  return element;
+}
+
 function setTone(element, tone) {
   if (element.dataset.tone !== tone) element.dataset.tone = tone;
 }
@@ -139,6 +144,7 @@ function stateLine() {
 
 function conversation(send) {
   const earlier = make("div", { class: "ck-meta" });
+  const border = make("div", { class: "ck-border" }, "found again: what stands above is from before the restart");
   const log = make("div", { class: "ck-log", role: "log", "aria-live": "polite", "aria-label": "Conversation", tabindex: "0" }, earlier);
   const typing = make("div", { class: "ck-typing", "aria-live": "polite" });
   const box = make("textarea", { class: "ck-field", rows: 1, "aria-label": "Message" });
@@ -171,28 +177,32 @@ function conversation(send) {
   const update = (view) => {
     const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 24;
     setText(earlier, view.earlier ? `${view.earlier} earlier messages are not shown` : "");
-    const keys = new Set();
-    for (const message of view.messages) {
-      keys.add(message.key);
-      let row = shown.get(message.key);
-      if (!row) {
-        const text = make("span", { class: "ck-text" });
-        const meta = make("div", { class: "ck-meta" });
-        row = { text, meta, element: make("div", { class: message.mine ? "ck-msg ck-mine" : "ck-msg" }, text, meta) };
-        shown.set(message.key, row);
-        log.append(row.element);
-      }
-      setText(row.text, message.text);
-      row.text.dataset.streaming = String(message.streaming);
-      setText(row.meta, message.meta);
-      setTone(row.meta, message.tone);
-    }
+    const keys = new Set(view.messages.map((message) => message.key));
     for (const [key, row] of shown) {
       if (!keys.has(key)) {
         row.element.remove();
         shown.delete(key);
       }
     }
+    const lastFormer = view.messages.findLastIndex((message) => message.former);
+    if (lastFormer < 0) border.remove();
+    let place = earlier;
+    view.messages.forEach((message, n) => {
+      let row = shown.get(message.key);
+      if (!row) {
+        const text = make("span", { class: "ck-text" });
+        const meta = make("div", { class: "ck-meta" });
+        row = { text, meta, element: make("div", { class: message.mine ? "ck-msg ck-mine" : "ck-msg" }, text, meta) };
+        shown.set(message.key, row);
+      }
+      // Not always at the end: the history may fill in a message between two that are there.
+      place = follow(place, row.element);
+      if (n === lastFormer) place = follow(place, border);
+      setText(row.text, message.text);
+      row.text.dataset.streaming = String(message.streaming);
+      setText(row.meta, message.meta);
+      setTone(row.meta, message.tone);
+    });
     setText(typing, view.typing);
     const open = view.state.button !== "connect";
     button.disabled = !open;
