@@ -11,11 +11,16 @@ WORKERS ?= 2
 # Of the chaos for chatkit; the comparison takes a fifth of it for each of the others.
 SOAK_SECONDS ?= 600
 
-.PHONY: notebook test test-package test-notebooks check bench bench-diagnosis bench-ui docs pictures soak lock clean
+.PHONY: notebook console test test-package test-notebooks check bench bench-diagnosis bench-ui docs pictures soak lock clean
 
 notebook: $(INSTALLED)
 	$(BIN)/jupyter lab $(ROOT_FLAG) --ServerApp.ip=127.0.0.1 --ServerApp.port=$(PORT) --ServerApp.port_retries=0 \
 	  --ServerApp.root_dir=notebooks --LabApp.default_url=/lab/tree/00_start_here.ipynb $(JUPYTER_FLAGS)
+
+# Voila reads its settings and our template from there, and prints the address with its token: no browser can be given it.
+console: $(INSTALLED)
+	JUPYTER_PATH=$(CURDIR)/docs/dashboard JUPYTER_CONFIG_PATH=$(CURDIR)/docs/dashboard \
+	  $(BIN)/voila notebooks/console.ipynb --port=$(PORT) $(VOILA_FLAGS)
 
 test: test-package test-notebooks
 

@@ -108,9 +108,7 @@ def open_page(context: BrowserContext, port: int) -> LabPage:
 
 def start_jupyter(tmp_path: Path, work: Path, dark: bool, processes: list[subprocess.Popen[bytes]]) -> int:
     """A JupyterLab on a free port that shows a folder; the port. The process is added to the list."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = _free_port()
     settings = tmp_path / "settings"
     _set(settings, "notification", {"fetchNews": "false", "checkForUpdates": False})
     if dark:
@@ -120,8 +118,32 @@ def start_jupyter(tmp_path: Path, work: Path, dark: bool, processes: list[subpro
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--ServerApp.port={port}"]
     command += ["--ServerApp.ip=127.0.0.1", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={work}"]
     command += [f"--IdentityProvider.token={TOKEN}", *(["--allow-root"] if AS_ROOT else [])]
-    with (tmp_path / "jupyter.log").open("wb") as log:
-        processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT))
+    return _serve(command, environment, port, tmp_path / "jupyter.log", processes)
+
+
+def start_voila(tmp_path: Path, notebook: Path, processes: list[subprocess.Popen[bytes]]) -> int:
+    """Voila on a free port with the settings and the template of ``make console``; the port."""
+    port = _free_port()
+    dashboard = str(ROOT / "docs" / "dashboard")
+    homes = {f"JUPYTER_{name}_DIR": str(tmp_path / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
+    paths = {"JUPYTER_PATH": dashboard, "JUPYTER_CONFIG_PATH": dashboard, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "voila", str(notebook), f"--port={port}", f"--Voila.token={TOKEN}"]
+    return _serve(command, {**os.environ, **homes, **paths}, port, tmp_path / "voila.log", processes)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _serve(
+    command: list[str], environment: dict[str, str], port: int, log: Path, processes: list[subprocess.Popen[bytes]]
+) -> int:
+    """Starts a server and waits until it answers."""
+    with log.open("wb") as output:
+        processes.append(subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT))
     deadline = time.monotonic() + PATIENCE / 1000
     while time.monotonic() < deadline:
         try:
@@ -130,7 +152,7 @@ def start_jupyter(tmp_path: Path, work: Path, dark: bool, processes: list[subpro
             time.sleep(0.2)
         else:
             return port
-    raise RuntimeError((tmp_path / "jupyter.log").read_text())
+    raise RuntimeError(log.read_text())
 
 
 def wait_for_kernel(port: int) -> None:
