@@ -233,7 +233,9 @@ def connect(
     async def make() -> ChatClient:
         path = Path(record_to) if record_to is not None else None
         before = await asyncio.to_thread(former, path) if go_on and path is not None else None
-        client = ChatClient(
+        # Retelling a long recording takes seconds, and other conversations live on this loop.
+        client = await asyncio.to_thread(
+            ChatClient,
             url,
             bot=bot,
             token=token,
