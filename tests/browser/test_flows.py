@@ -139,7 +139,7 @@ def test_investigate_and_verify_the_cure(open_notebook: Open) -> None:
     page = lab.page
     page.wait_for_selector(".ck-desk .ck-word:text-is('Live')", timeout=PATIENCE)
     panel = page.locator(".ck-desk .ck-investigate")
-    panel.locator("input[name=budget]").fill("10")
+    panel.locator("input[name=budget]").fill("20")
     panel.locator("button:text-is('Start')").click()
     panel.locator(".ckv h2:has-text('early-ping-abort')").wait_for(timeout=LONG)
     panel.locator("button:text-is('Verify the cure')").click()

@@ -12,10 +12,10 @@ from tests.browser.test_notebooks import assert_quiet
 pytestmark = pytest.mark.browser
 
 SETUP = "%load_ext chatkit\nimport chatkit\nlab = chatkit.start_lab(faults=['early-ping-abort:window=3'])\nlab"
-AWAITED = "found = await chatkit.investigate(lab.url, bot='echo', token=lab.token, budget=12)\nfound"
+AWAITED = "found = await chatkit.investigate(lab.url, bot='echo', token=lab.token, budget=30)\nfound"
 
 
-@pytest.mark.parametrize("cell", ["%%investigate lab\n--budget 12  # short", AWAITED], ids=["magic", "await"])
+@pytest.mark.parametrize("cell", ["%%investigate lab\n--budget 30  # seconds", AWAITED], ids=["magic", "await"])
 def test_progress_stands_in_the_cell(open_notebook: Callable[..., LabPage], cell: str) -> None:
     """While it runs the panel, afterwards only the card."""
     lab = open_notebook([SETUP, cell])
