@@ -17,7 +17,7 @@ notebook: $(INSTALLED)
 	$(BIN)/jupyter lab $(ROOT_FLAG) --ServerApp.ip=127.0.0.1 --ServerApp.port=$(PORT) --ServerApp.port_retries=0 \
 	  --ServerApp.root_dir=notebooks --LabApp.default_url=/lab/tree/00_start_here.ipynb $(JUPYTER_FLAGS)
 
-# Voila reads its settings and our template from there, and prints the address with its token: no browser can be given it.
+# Opens no browser: open the address that is printed. Settings and template: docs/dashboard.
 console: $(INSTALLED)
 	JUPYTER_PATH=$(CURDIR)/docs/dashboard JUPYTER_CONFIG_PATH=$(CURDIR)/docs/dashboard \
 	  $(BIN)/voila notebooks/console.ipynb --port=$(PORT) $(VOILA_FLAGS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -41,40 +42,37 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
         process.wait(20)
 
 
-def opened(browser: Browser, port: int, *, dark: bool = False) -> LabPage:
-    """The page, on a desktop that is light or dark."""
-    context = browser.new_context(
-        viewport={"width": 1440, "height": 900},
-        color_scheme="dark" if dark else "light",
-        base_url=f"http://127.0.0.1:{port}",
-    )
+def opened(browser: Browser, port: int) -> LabPage:
+    """The page, in a context of its own."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, base_url=f"http://127.0.0.1:{port}")
     page = LabPage(context.new_page())
     page.page.goto(f"/?token={TOKEN}", wait_until="commit")
     return page
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_the_console_is_a_page(browser: Browser, serve: Serve, tmp_path: Path, dark: bool) -> None:
-    """Live, a message, its streamed reply; one screen, in the desktop's theme; nothing asked of another host."""
-    seen = opened(browser, serve(CONSOLE), dark=dark)
+def test_the_console_is_a_page(browser: Browser, serve: Serve, tmp_path: Path) -> None:
+    """Live, a message, its streamed reply, over the full width, dark when the desktop turns dark; no other host asked."""
+    seen = opened(browser, serve(CONSOLE))
     page = seen.page
     page.wait_for_selector(".ck-desk .ck-word:text-is('Live')", timeout=PATIENCE)
     page.click(".ck-send textarea")
     page.keyboard.type("tell me")
     page.keyboard.press("Enter")
     page.wait_for_selector(".ck-meta:has-text('streamed, no gap')", timeout=PATIENCE)
-    PICTURES.mkdir(exist_ok=True)
-    page.screenshot(path=PICTURES / f"voila-{'dark' if dark else 'light'}.png")
     assert page.title() == "console · chatkit"
     assert TOKEN not in page.url
-    assert page.evaluate("document.body.dataset.jpThemeLight") == str(not dark).lower()
     box = page.locator(".ck-desk").bounding_box()
     assert box is not None
     assert box["width"] > 1400
     assert box["y"] < 16  # first on the page, though the notebook begins with its title
     assert page.locator("h1").inner_text().startswith("Incident")
     assert (tmp_path / "incident").is_dir()
-    assert seen.axe("body") == []
+    PICTURES.mkdir(exist_ok=True)
+    for scheme, light in (("light", "true"), ("dark", "false")):
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_selector(f"body[data-jp-theme-light='{light}']", timeout=PATIENCE)
+        page.screenshot(path=PICTURES / f"voila-{scheme}.png")
+        assert seen.axe("body") == []
     assert seen.external == []
     assert seen.complaints == []
     page.context.close()
@@ -89,15 +87,27 @@ def test_a_mistake_is_a_sentence_on_the_page(browser: Browser, serve: Serve) -> 
     seen.page.context.close()
 
 
-def test_other_pages_stay_at_home(browser: Browser, serve: Serve) -> None:
-    """A page that is not there asks nobody else either; without the server's token nothing runs."""
+def test_a_page_that_is_left_leaves_nothing_behind(browser: Browser, serve: Serve) -> None:
+    """Without the server's token no kernel runs; a page's kernel, and its connections with it, ends with the page."""
     port = serve("print('a kernel ran')")
     strange = httpx.get(f"http://127.0.0.1:{port}/", follow_redirects=True, trust_env=False)
     assert "a kernel ran" not in strange.text
     assert "/login" in str(strange.url)
     seen = opened(browser, port)
     seen.page.wait_for_selector("main:has-text('a kernel ran')", timeout=PATIENCE)
-    seen.page.goto("/voila/render/nothing.ipynb")
-    assert "404" in seen.page.locator("h1").inner_text()
+    told = json.loads(seen.page.locator("#jupyter-config-data").text_content() or "")
+    assert asked_for(port, told["kernelId"]) == 200
+    seen.page.goto("about:blank")
+    deadline = time.monotonic() + PATIENCE / 1000
+    while asked_for(port, told["kernelId"]) != 404:
+        assert time.monotonic() < deadline, "the kernel outlives its page"
+        time.sleep(0.2)
     assert seen.external == []
+    assert seen.complaints == []
     seen.page.context.close()
+
+
+def asked_for(port: int, kernel: str) -> int:
+    """The status of the server's answer about a kernel."""
+    headers = {"Authorization": f"token {TOKEN}"}
+    return httpx.get(f"http://127.0.0.1:{port}/api/kernels/{kernel}", headers=headers, trust_env=False).status_code
