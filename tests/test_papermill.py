@@ -41,7 +41,7 @@ BACKENDS = [
 FILES = [
     ("what_the_browser_saw", {"har": "browser-har.har"}, OPEN, None),
     ("what_the_browser_saw", {"har": "browser-netlog.json"}, FAULT, "early-ping-abort"),
-    ("fleet_after_a_deploy", {"recordings": "fleet.parquet"}, FAULT, "server-error"),
+    ("fleet_after_a_deploy", {"recordings": "fleet.parquet"}, FAULT, "network-reset"),
     ("what_the_wire_says", {"incident": "wire-healthy.pcap"}, NONE, None),
     ("what_the_wire_says", {"incident": "wire-tls.pcap", "keys": "wire-tls.keys"}, FAULT, "early-ping-abort"),
     (

@@ -1,7 +1,7 @@
 """What a file of evidence says, as text beside it: ``python -m tests.formats.golden`` writes it anew, for a reader.
 
 ``tests/data/FORMAT/NAME.EXT`` is the file, ``NAME.golden.txt`` what chatkit reads in it. Files that begin with a dot or
-end with ``.md``, ``.py``, ``.keys`` or ``.toml`` belong to others.
+end with ``.md``, ``.py``, ``.keys`` or ``.toml`` belong to others; so do tables of connections.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from chatkit.trace import Trace
 
 DATA = Path(__file__).parents[1] / "data"
 BESIDE = {".md", ".py", ".keys", ".toml", ".txt.part"}
+TABLES = {"fleet.parquet"}
+"""One row a connection: for ``chatkit fleet analyse``, which tests them."""
 
 
 def evidence() -> list[Path]:
@@ -25,6 +27,7 @@ def evidence() -> list[Path]:
         and not path.name.endswith(".golden.txt")
         and not path.name.endswith(".attached.json")
         and path.suffix not in BESIDE
+        and path.name not in TABLES
     ]
 
 
