@@ -6,6 +6,7 @@ import pytest
 
 from builders import incident_trace
 from chatkit.canary.rows import Row, read, row_of, to_arrow, without_query, write
+from chatkit.fleet import rows as fleet
 
 from .facts import row
 
@@ -74,3 +75,8 @@ def test_a_connection_as_a_row() -> None:
 def test_a_target_has_no_query() -> None:
     """Where tokens stand."""
     assert without_query("wss://h:1/p/ws?token=[jwt]#x") == "wss://h:1/p/ws"
+
+
+def test_the_fleet_reads_the_same_columns() -> None:
+    """Name by name, in order."""
+    assert Row.__struct_fields__ == tuple(fleet.COLUMNS)
