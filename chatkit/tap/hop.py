@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import errno
 import socket
 import ssl
 from collections.abc import Coroutine, Iterable
 from contextlib import suppress
-from types import TracebackType
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 from chatkit.errors import InvalidInput
@@ -25,7 +23,7 @@ from chatkit.tap.hole import Hole, check_holes
 from chatkit.tap.pair import Pair
 from chatkit.tap.reaching import ClientLeft, address, first_bytes, readable, target_of, unless_left, unreached
 from chatkit.tap.side import reset_at_close
-from chatkit.tap.thread import LoopThread
+from chatkit.tap.thread import Threaded
 from chatkit.tap.watch import Watch
 
 _TLS_RECORD = b"\x16"
@@ -37,7 +35,7 @@ _TURNS = 5
 """Turns of the loop until an aborted transport has closed its socket."""
 
 
-class Hop:
+class Hop(Threaded):
     """Forwards both ways: FIN stays FIN, RST stays RST, half-open stays half-open, a slow reader is waited for.
 
     HTTP passes through untouched; what a fault plan acts on is read on the fly. Nothing starts in the constructor.
@@ -60,6 +58,8 @@ class Hop:
         LabError: this system cannot do one of the faults.
         MissingDependency: a certificate is to be made and ``cryptography`` is not installed.
     """
+
+    _thread_name = "chatkit-hop"
 
     def __init__(
         self,
@@ -97,40 +97,14 @@ class Hop:
         self._hole: Hole | None = None
         self._timers: list[asyncio.TimerHandle] = []
         self._state = self._plan.begin(0)
-        self._thread: LoopThread | None = None
 
     # Life
 
-    async def __aenter__(self) -> Self:
+    async def _open(self) -> None:
         await self.open_here()
-        return self
 
-    async def __aexit__(self, *exc: object) -> None:
+    async def _shut(self) -> None:
         await self.shut_here()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def start(self) -> Self:
-        """Runs the hop on a thread of its own and returns when it listens; again is fine."""
-        if self._thread is None:
-            thread = LoopThread(self.open_here, self.shut_here, name="chatkit-hop")
-            thread.start()
-            self._thread = thread
-            atexit.register(self.close)
-        return self
-
-    def close(self) -> None:
-        """Stops a hop that :meth:`start` started; twice is fine."""
-        if self._thread is not None:
-            self._thread.stop()
-            self._thread = None
-            atexit.unregister(self.close)
 
     async def open_here(self) -> None:
         """Listens, on the running loop, which :meth:`shut_here` must be called on.

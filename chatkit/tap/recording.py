@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
 import re
 import ssl
 from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from chatkit.errors import InvalidInput
 from chatkit.events import Noted
@@ -17,7 +14,7 @@ from chatkit.profile import Profile, load
 from chatkit.recorder import Recorder
 from chatkit.redact import Redactor
 from chatkit.tap.hop import Hop
-from chatkit.tap.thread import LoopThread
+from chatkit.tap.thread import Threaded
 from chatkit.trace import Trace
 
 NOT_VISIBLE = ("tcp", "client-side", "server-side")
@@ -25,7 +22,7 @@ NOT_VISIBLE = ("tcp", "client-side", "server-side")
 _LISTEN = re.compile(r"(?:(?P<host>[^\[\]:/@\s]+|\[[0-9a-fA-F:.]+\]):)?(?P<port>[0-9]{1,5})", re.ASCII)
 
 
-class Tap:
+class Tap(Threaded):
     """A transparent proxy that records: point the front end at :attr:`url`, and it talks to ``to`` as before.
 
     TCP stays what it is: a FIN is passed on as FIN, an RST as RST, half-closed stays half-closed, and who reads slowly
@@ -69,6 +66,8 @@ class Tap:
     'client'
     """
 
+    _thread_name = "chatkit tap"
+
     def __init__(
         self,
         to: str,
@@ -101,45 +100,8 @@ class Tap:
         self._redactor = redactor
         self._seed = seed
         self._recorder: Recorder | None = None
-        self._thread: LoopThread | None = None
 
     # Life
-
-    async def __aenter__(self) -> Self:
-        await self._open()
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self._shut()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def start(self) -> Self:
-        """Runs on a thread of its own and returns when it listens; again is fine.
-
-        Raises:
-            InvalidInput: the address cannot be listened on, or the file cannot be written.
-            MissingDependency: a certificate is to be made and ``cryptography`` is not installed.
-        """
-        if self._thread is None:
-            thread = LoopThread(self._open, self._shut, name="chatkit tap")
-            thread.start()
-            self._thread = thread
-            atexit.register(self.close)
-        return self
-
-    def close(self) -> None:
-        """Ends what is open and completes the recording; twice is fine. For what :meth:`start` started."""
-        if self._thread is not None:
-            self._thread.stop()
-            self._thread = None
-            atexit.unregister(self.close)
 
     async def _open(self) -> None:
         # Listening first: a port that is taken must not leave a file behind.

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from types import TracebackType
+from typing import Self
 
 STOP_TIMEOUT = 10.0
 """Seconds to wait for the thread to end; the lab needs about one at most."""
@@ -55,3 +58,53 @@ class LoopThread:
             await self._stop.wait()
         finally:
             await self._closing()
+
+
+class Threaded:
+    """What listens either on the caller's loop (``async with``) or on a thread of its own (``with``, :meth:`start`)."""
+
+    _thread_name = "chatkit"
+
+    _thread: LoopThread | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._open()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._shut()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def start(self) -> Self:
+        """Runs on a thread of its own and returns when it listens; again is fine.
+
+        Raises:
+            InvalidInput: the address cannot be listened on, or a file cannot be written.
+            MissingDependency: a certificate is to be made and ``cryptography`` is not installed.
+        """
+        if self._thread is None:
+            thread = LoopThread(self._open, self._shut, name=self._thread_name)
+            thread.start()
+            self._thread = thread
+            atexit.register(self.close)
+        return self
+
+    def close(self) -> None:
+        """Ends what :meth:`start` started, and all that is open; twice is fine."""
+        if self._thread is not None:
+            self._thread.stop()
+            self._thread = None
+            atexit.unregister(self.close)
+
+    async def _open(self) -> None:
+        raise NotImplementedError
+
+    async def _shut(self) -> None:
+        raise NotImplementedError
