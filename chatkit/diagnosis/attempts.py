@@ -286,7 +286,11 @@ def _of_others(facts: Facts, lives: tuple[Life, ...]) -> Iterator[Observation]:
     if not others:
         yield Observation(of="others", value="all-fail", finding="no connection of the recording opened")
         return
-    if any(one.start < first and (one.end > last or one.connection.ending is None) for one in others):
+    tried = [one.connection.started_at for one in others]
+    if facts.arms and any(first < at < last for at in tried):
+        # An arm that lives on is meant to; what was let in between two refusals tells more.
+        value, words = "between", "other attempts in between succeeded"
+    elif any(one.start < first and (one.end > last or one.connection.ending is None) for one in others):
         value, words = "together", "other connections were open meanwhile"
     elif any(one.start > first for one in others) and any(one.start < last for one in others):
         value, words = "between", "other attempts in between succeeded"
@@ -326,19 +330,45 @@ def _of_rest(facts: Facts, lives: tuple[Life, ...]) -> Iterator[Observation]:
     if not facts.arms:
         return
     tried = sorted((*facts.lives, *facts.variants), key=lambda one: one.connection.started_at)
-    rests = {
+    first = min(one.connection.started_at for one in lives)
+    later = [one for one in tried if one.opened and one.connection.started_at > first]
+    if len(lives) < REFUSALS or not later:
+        return
+    events = tuple(one.id for one in _failures(lives))
+    for rests, what in ((_since_any(tried), "without an attempt"), (_since_let_in(tried, lives), "without success")):
+        refused, let_in = ([rests[one.id] for one in group if one.id in rests] for group in (lives, later))
+        if len(refused) >= REFUSALS and let_in and min(let_in) > max(refused):
+            words = f"let in again after {min(let_in):.1f} s {what}, refused up to {max(refused):.1f} s after one"
+            yield Observation(of="rest", value="needed", finding=words, events=events)
+            return
+    words = "attempts that had waited for less than others were let in, and those were refused"
+    yield Observation(of="rest", value="no", finding=words, events=events)
+
+
+def _since_any(tried: list[Life]) -> dict[str, float]:
+    """Seconds since the attempt before: what counts where refused attempts count as well."""
+    return {
         after.id: after.connection.started_at - before.connection.started_at
         for before, after in itertools.pairwise(tried)
     }
-    refused = [rests[one.id] for one in lives if one.id in rests]
-    first = min(one.connection.started_at for one in lives)
-    later = [one for one in tried if one.opened and one.connection.started_at > first]
-    if len(refused) < REFUSALS or not later:
-        return
-    longest, least = max(refused), min(rests[one.id] for one in later)
-    value = "needed" if least > longest else "no"
-    words = f"let in again after {least:.1f} s without an attempt, refused up to {longest:.1f} s after one"
-    yield Observation(of="rest", value=value, finding=words, events=tuple(one.id for one in _failures(lives)))
+
+
+def _since_let_in(tried: list[Life], refused: tuple[Life, ...]) -> dict[str, float]:
+    """Seconds since the last attempt that passed, whatever was behind it: what counts in a leaky bucket.
+
+    Nothing where the refused follow one attempt only: then the server was away for a while, and came back.
+    """
+    ids, status = {one.id for one in refused}, _status(refused[0])
+    rests: dict[str, float] = {}
+    last: Life | None = None
+    before: set[str] = set()
+    for one in tried:
+        if last is not None:
+            rests[one.id] = one.connection.started_at - last.connection.started_at
+            before |= {last.id} if one.id in ids else set()
+        if one.opened or _status(one) not in (None, status):
+            last = one
+    return rests if len(before) > 1 else {}
 
 
 def _failures(lives: tuple[Life, ...]) -> list[AttemptFailed]:

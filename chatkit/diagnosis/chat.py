@@ -159,7 +159,8 @@ def mute(facts: Facts) -> Case | None:
         value = "unacknowledged" if 2 * len(bad) > len(paths) else "clean"
         found.append(Observation(of="path", value=value, finding=words, events=samples))
     lives = [life for life in facts.lives if life.opened and any(one.covers(life.start, life.end) for one in silent)]
-    return case_of("mute", "the server was mute", found, lives, mute_s=round(longest.seconds, 1))
+    spans = tuple((one.begin, one.end) for one in silent)
+    return case_of("mute", "the server was mute", found, lives, mute_s=round(longest.seconds, 1), spans=spans)
 
 
 def latency(facts: Facts) -> Case | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -31,6 +32,10 @@ _NOT_OURS = frozenset({"client-going-away", "client-suspended"})
 """What an investigation's own connections never do: pages are left, tabs are put to sleep."""
 UNGREETED = 5.0
 """Seconds of an open connection without a message from the backend from which on it counts as never greeted."""
+ABSENT = 5.0
+"""Seconds after an end within which nobody listening is about that end."""
+_NOBODY = re.compile(r"refused|connection attempts failed", re.IGNORECASE)
+"""How an HTTP client says that nobody listened."""
 RIVAL = 2.0
 """Seconds before an end within which a new connection is a rival."""
 
@@ -298,21 +303,25 @@ def _of_sequel(facts: Facts, case: Case) -> Iterator[Observation]:
     ends = [(life, after) for life in case.lives if (after := facts.next_attempt(life)) is not None]
     value: str | None = None
     events: tuple[str, ...] = ()
+    bad = [one for one in facts.health if _around(one, case) and not one.healthy and one.status not in (404, 405, 501)]
     if ends:
-        life, attempt = ends[0]
+        life, attempt = _most_telling(ends) if facts.arms else ends[0]
         value, words = _sequel(attempt)
         events = attempt.connection.ending.events if attempt.connection.ending is not None else ()
-        yield Observation(of="next", value=value, finding=words, events=events)
+        if value != "opens" or not bad:
+            # What opens only after the absence that health shows tells nothing of it.
+            yield Observation(of="next", value=value, finding=words, events=events)
         back = _back(facts, life)
         if back is not None:
             case.facts["gap_s"] = round(back - life.end, 1)
-    bad = [one for one in facts.health if _around(one, case) and not one.healthy and one.status not in (404, 405, 501)]
     if value in ("refused", "gateway"):
         yield Observation(
             of="gap", value=value, finding=f"right after, the next attempt was answered: {value}", events=events
         )
     elif bad:
-        yield Observation(of="gap", value="failing", finding=str(bad[0]), events=tuple(one.id for one in bad[:10]))
+        refused = any(_NOBODY.search(one.error or "") for one in bad)
+        shown = tuple(one.id for one in bad[:10])
+        yield Observation(of="gap", value="refused" if refused else "failing", finding=str(bad[0]), events=shown)
     elif value == "opens":
         yield Observation(of="gap", value="open", finding="the server was there all the time", events=events)
     elif facts.arms and (good := _well_after(facts, case)):
@@ -327,7 +336,17 @@ def _well_after(facts: Facts, case: Case) -> list[HealthChecked]:
 
 
 def _around(one: HealthChecked, case: Case) -> bool:
+    """Whether it was asked about then; a look that was under way went down with them, and shows no absence."""
+    asked = one.at - one.seconds
+    if any(asked < life.end <= one.at + TOGETHER for life in case.lives):
+        return False
     return any(life.end - 1 <= one.at <= life.end + 15 for life in case.lives)
+
+
+def _most_telling(ends: list[tuple[Life, Life]]) -> tuple[Life, Life]:
+    """An attempt soon after that found nobody listening; else the first."""
+    soon = [(life, after) for life, after in ends if after.connection.started_at - life.end <= ABSENT]
+    return next((pair for pair in soon if _sequel(pair[1])[0] == "refused"), ends[0])
 
 
 def _sequel(attempt: Life) -> tuple[str, str]:

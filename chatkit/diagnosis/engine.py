@@ -10,9 +10,9 @@ an exponent; how often a confidence is right is measured by ``make bench-diagnos
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from chatkit.diagnosis import attempts, chat, endings, vanished
 from chatkit.diagnosis.case import Case
@@ -96,6 +96,8 @@ class Standing(Struct, frozen=True, kw_only=True):
     """About the case that explains most, or about whatever may still come; most probable first."""
     trials: Trials | None
     """The arms of that case; of all arms where none ended; ``None`` where nothing opened."""
+    unexplained: bool = False
+    """Whether connections ended, and no cause is named for that."""
 
 
 def stand(trace: Trace, *, baseline: Trace | None = None, health_method: str | None = None) -> Standing:
@@ -133,7 +135,8 @@ def stand(trace: Trace, *, baseline: Trace | None = None, health_method: str | N
         next_steps=next_steps(facts, named, doubts),
         lives=lives_line(facts),
     )
-    return _standing(facts, diagnosis, [*faults, *doubts])
+    standing = _standing(facts, diagnosis, [*faults, *doubts])
+    return replace(standing, unexplained=any(case.kind == "life" for case, _ in doubts))
 
 
 def _standing(facts: Facts, diagnosis: Diagnosis, open_: list[tuple[Case, list[Hypothesis]]]) -> Standing:
@@ -250,15 +253,9 @@ def _merged(found: list[RankedCause], by_number: bool) -> tuple[RankedCause, ...
         kept = by_id[cause.id]
         ids = tuple(dict.fromkeys((*kept.connections, *cause.connections)))
         evidence = (*kept.evidence, *(one for one in cause.evidence if one not in kept.evidence))
-        by_id[cause.id] = _replace(kept, connections=ids, evidence=evidence[:12])
+        by_id[cause.id] = replace(kept, connections=ids, evidence=evidence[:12])
     chat_last = sorted(by_id.values(), key=lambda one: causes()[one.id].group == 6 and one.id == "reconnect-storm")
     return tuple(chat_last)
-
-
-def _replace(cause: RankedCause, **changes: Any) -> RankedCause:
-    from msgspec.structs import replace
-
-    return replace(cause, **changes)
 
 
 def _without_consequences(ranked: list[tuple[Case, list[Hypothesis]]]) -> list[tuple[Case, list[Hypothesis]]]:
@@ -269,6 +266,7 @@ def _without_consequences(ranked: list[tuple[Case, list[Hypothesis]]]) -> list[t
     turned = [
         case for case, hs in lives if case.value("next") == "auth" and hs[0].id in ("token-expired", "auth-rejected")
     ]
+    mute = [case for case, hs in ranked if case.kind == "mute" and hs[0].id not in (NONE, UNKNOWN)]
     kept = []
     for case, hypotheses in ranked:
         gone = (
@@ -278,6 +276,9 @@ def _without_consequences(ranked: list[tuple[Case, list[Hypothesis]]]) -> list[t
         gone |= case.kind == "attempt" and case.value("stage") in ("tcp", "silent") and _follow(case.lives, dark, 30.0)
         gone |= case.kind == "attempt" and case.value("status") in ("502", "503", "504") and _follow(case.lives, away)
         gone |= case.kind == "attempt" and case.value("status") in ("401", "403") and _follow(case.lives, turned)
+        gone |= (
+            case.kind == "attempt" and case.value("stage") in ("tcp", "silent", "established") and _during(case, mute)
+        )
         if not gone:
             kept.append((case, hypotheses))
     return kept
@@ -287,6 +288,14 @@ def _follow(lives: tuple[Life, ...], cases: list[Case], early: float = 0.0) -> b
     return bool(cases) and all(
         any(-early <= life.connection.started_at - dead.end <= 180 for case in cases for dead in case.lives)
         for life in lives
+    )
+
+
+def _during(attempts: Case, mute: list[Case]) -> bool:
+    """Whether all of them were waiting while the whole server was mute."""
+    spans = [span for case in mute for span in case.facts["spans"]]
+    return all(
+        any(life.connection.started_at < end and life.end > begin for begin, end in spans) for life in attempts.lives
     )
 
 

@@ -139,6 +139,7 @@ def _cause(cause: RankedCause) -> dict[str, Any]:
         "summary": cause.summary,
         "parameters": msgspec.to_builtins(cause.parameters),
         "likely": list(cause.likely),
+        "lookalikes": [{"id": id, "confidence": round(chance, 3)} for id, chance in cause.lookalikes],
         "evidence": [
             {"finding": one.finding, "events": list(one.events), "supports": one.supports} for one in cause.evidence
         ],

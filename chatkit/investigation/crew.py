@@ -58,6 +58,8 @@ class Crew:
         """A mistake of ours in an arm."""
         self._left = asyncio.Event()
         """Set whenever an arm is over."""
+        self.lost = asyncio.Event()
+        """Set whenever an arm that had opened is over before it was told to leave."""
         self._saying = asyncio.Lock()
         self._session: str | None = None
 
@@ -124,6 +126,8 @@ class Crew:
         finally:
             self._left.set()
             self._woken.set()
+            if arm.failure is None and not arm.left:
+                self.lost.set()
 
     def _crashed(self, error: BaseException) -> None:
         self.defect = error

@@ -24,6 +24,7 @@ from chatkit.experiments.progress import ProbeLine, Progress, bars
 from chatkit.experiments.proof import Proof
 from chatkit.experiments.result import Investigation, Probe
 from chatkit.experiments.treatments import Treatment
+from chatkit.investigation import refusals
 from chatkit.investigation.bracket import bracket
 from chatkit.investigation.crew import GOODBYE, MESSAGE_GAP, Crew, origin_of
 from chatkit.investigation.planning import Planning
@@ -365,20 +366,14 @@ class Investigator:
 
     async def _limit(self, status: int | None) -> None:
         """An arm was refused while others live: is it their number, or the pace?"""
-        if self._limit_tried or not self._crew.alive or status not in (403, 429, 503):
+        if self._limit_tried or not self._crew.alive or status not in refusals.STATUSES:
             return
         self._limit_tried = True
         self._note("an arm was refused while others live: one of them leaves, and it is tried again")
-        for _ in range(2):
-            if not self._crew.alive or self._halted:
-                return
-            last = self._crew.alive[-1]
-            await self._crew.dismiss(last)
-            await self._rest(0.4)
-            await self._crew.open(treatments.SILENT)
-            await self._rest(0.3)
-            await self._crew.open(treatments.SILENT)
-            await self._rest(0.4)
+        await refusals.fewer(self._crew, rest=self._rest)
+        if not self._halted and (await self._stand()).diagnosis.verdict != "fault":
+            self._note("it is not their number: attempts follow ever more slowly")
+            await refusals.slower(self._crew, rest=self._rest, left=lambda: 0.0 if self._halted else self.left)
 
     async def _rounds(self) -> str:
         """The arms that would tell most, until the cause stands or the budget is used up."""
@@ -442,7 +437,9 @@ class Investigator:
         if standing.trials is None:
             # A fault of the chat, or of the opening: the connections themselves have to be watched for a while.
             attempts = causes()[top.id].group <= 2 and not self._crew.alive
-            return attempts or (self._round_at is not None and now - self._round_at >= ROUND)
+            watched = self._round_at is not None and now - self._round_at >= ROUND
+            # A connection that was lost as well, for a reason that is not known, is worth the rest of the budget.
+            return not standing.unexplained and (attempts or watched)
         patience = max(REFINE, 1.3 * float(top.parameters.get("timeout_s") or 0.0))
         if now - self._settled_at >= patience:
             return True
@@ -450,7 +447,7 @@ class Investigator:
 
     async def _unchangeable(self, standing: Standing) -> bool:
         """Whether there is a fault of which no further arm would tell more."""
-        if standing.diagnosis.verdict != "fault" or self._round_at is None:
+        if standing.diagnosis.verdict != "fault" or standing.unexplained or self._round_at is None:
             return False
         if standing.trials is not None and await self._planning.proposals(standing):
             return False
@@ -470,7 +467,10 @@ class Investigator:
 
     async def _watch_health(self) -> None:
         while True:
-            await asyncio.sleep(HEALTH_EVERY)
+            # Whether a server is away right after it dropped somebody is seen within moments, or never.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._crew.lost.wait(), HEALTH_EVERY)
+            self._crew.lost.clear()
             await self._api.health("GET", HEALTH_LIMIT)
 
     async def _tell(self) -> None:

@@ -111,7 +111,18 @@ def test_one_document(done, name, verdict, cause) -> None:
     diagnosis = document["diagnosis"]
     assert diagnosis["verdict"] == verdict
     assert [one["id"] for one in diagnosis["causes"][:1]] == ([cause] if cause else [])
-    keys = {"id", "confidence", "who", "connections", "summary", "parameters", "likely", "evidence", "fix"}
+    keys = {
+        "id",
+        "confidence",
+        "who",
+        "connections",
+        "summary",
+        "parameters",
+        "likely",
+        "lookalikes",
+        "evidence",
+        "fix",
+    }
     assert all(keys <= set(cause) for cause in diagnosis["causes"])
     assert one.err.strip()
 

@@ -167,6 +167,18 @@ def test_others_that_were_open_meanwhile() -> None:
     assert of(attempt(tale))["others"] == "together"
 
 
+def test_an_arm_that_is_let_in_between_two_refusals() -> None:
+    """Of an investigation that tells more than an arm that was left open."""
+    tale = Tale()
+    tale.opens(1, "1")
+    for at, name in ((10, "2"), (30, "4")):
+        tale.put(at, ArmStarted, name, arm="silent", role="arm", what="says nothing")
+        tale.refused(at, name, 503)
+    tale.opens(20, "3")
+    tale.notified(60, "1")
+    assert of(attempt(tale))["others"] == "between"
+
+
 def test_a_crowd_that_is_full() -> None:
     """Refused only while as many were open, and let in with fewer."""
     tale = Tale()
@@ -192,6 +204,18 @@ def test_a_rest_that_lets_in_again(again, arms, value) -> None:
             tale.put(2 + n, ArmStarted, f"r{n}", arm="silent", role="arm", what="says nothing")
         tale.refused(2 + n, f"r{n}", 503)
     tale.opens(again, "2")
+    assert of(attempt(tale)).get("rest") == value
+
+
+@pytest.mark.parametrize(("let_in", "value"), [((1, 10, 19), "needed"), ((1, 10, 12.5), "no"), ((1, 14), "no")])
+def test_a_leaky_bucket_counts_what_it_let_in(let_in, value) -> None:
+    """Attempts every two seconds, one in five of which passes; nothing follows where the server was away but once."""
+    tale = Tale()
+    for at in let_in:
+        tale.opens(at, f"o{at}")
+    for at in (3, 5, 7, 9, 12, 14, 16, 18) if len(let_in) > 2 else (3, 5, 7, 9, 11, 13):
+        tale.put(at, ArmStarted, f"r{at}", arm="silent", role="arm", what="says nothing")
+        tale.refused(at, f"r{at}", 503)
     assert of(attempt(tale)).get("rest") == value
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chatkit.events import EndReported
+from chatkit.events import ArmStarted, EndReported
 from tests.builders import EPOCH
 from tests.diagnosis.seen import death, deaths, of
 from tests.diagnosis.stories.telling import CAPTURE, HAR, URL, Tale
@@ -137,12 +137,38 @@ def test_how_the_next_attempt_went() -> None:
     assert "next" not in of(death(tale))
 
 
-def test_health_that_fails_after_the_end() -> None:
-    """Where no attempt tells more."""
+@pytest.mark.parametrize(
+    ("error", "gap"),
+    [("timed out", "failing"), ("Connection refused", "refused"), ("All connection attempts failed", "refused")],
+)
+def test_health_that_fails_after_the_end(error, gap) -> None:
+    """Where no attempt tells more: what opened only afterwards tells nothing of the absence."""
     tale = Tale()
     life(tale, 1, "1", 40.0)
-    tale.health(43, None, error="refused")
-    assert of(death(tale))["gap"] == "failing"
+    tale.health(43, None, error=error)
+    assert of(death(tale))["gap"] == gap
+    tale.opens(45, "2")
+    found = of(death(tale))
+    assert (found["gap"], found.get("next")) == (gap, None)
+
+
+def test_a_look_at_health_that_goes_down_with_them() -> None:
+    """It was under way when they ended: it says nothing of the time after."""
+    tale = Tale()
+    life(tale, 1, "1", 40.0)
+    tale.health(41.1, None, error="ReadError", took=1.5)
+    assert "gap" not in of(death(tale))
+
+
+def test_nobody_listening_soon_after_any_of_them_tells_most() -> None:
+    """Of arms: that the next attempt after the first end opened may be chance."""
+    tale = Tale()
+    for at, id, until in ((1, "1", 20.0), (2, "2", 40.0)):
+        tale.put(at, ArmStarted, id, arm="silent", role="arm", what="says nothing")
+        life(tale, at, id, until - at)
+    tale.opens(21, "3")
+    tale.failed(40.5, "4", "tcp", "Connection refused")
+    assert of(death(tale))["next"] == "refused"
 
 
 @pytest.mark.parametrize(("age", "value"), [(300.5, "at-exp"), (100, "before-exp"), (900, "after-exp")])

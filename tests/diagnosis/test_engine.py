@@ -359,6 +359,20 @@ def test_no_merged_trace_is_too_odd(ours, theirs, hidden) -> None:
         msgspec.json.encode(diagnose(trace).to_dict())
 
 
+@pytest.mark.parametrize(
+    ("at", "named"), [(50.0, ["server-blocked-loop"]), (100.0, ["server-blocked-loop", "handshake-timeout"])]
+)
+def test_an_upgrade_that_waited_for_a_mute_server_is_a_consequence(at, named) -> None:
+    """Nothing of the server answered meanwhile; one that waits at another time is a cause of its own."""
+    tale = Tale()
+    tale.opens(1, "1")
+    tale.api(41, purpose="bot", took=18)
+    tale.health(60, took=20)
+    tale.failed(at, "2", "upgrade", "no answer within 3 s")
+    tale.notified(120, "1")
+    assert [cause.id for cause in diagnose(tale.trace()).causes] == named
+
+
 @pytest.mark.parametrize(("by_number", "wanted"), [(False, "worker-timeout"), (True, "multi-worker-split")])
 def test_of_an_investigation_what_ends_connections_comes_first(by_number, wanted) -> None:
     """Of a recording, what explains most: lost replies on many connections can matter more than one end."""

@@ -23,6 +23,7 @@ SAMPLE = Diagnosis(
             summary="The connection is ended 60 s after the last activity",
             parameters={"timeout_s": 60.0, "counts": "any"},
             likely=("nginx proxy_read_timeout (default)",),
+            lookalikes=(("max-lifetime", 0.05),),
             evidence=(Evidence(finding="FIN by server", events=("7",)), Evidence(finding="no", supports=False)),
             fix=Fix(summary="a heartbeat", where="client", settings={"nginx": "proxy_read_timeout 3600s;"}),
         ),
@@ -33,7 +34,7 @@ SAMPLE = Diagnosis(
     headline="Idle.",
 )
 KEYS = {"verdict", "headline", "causes", "remarks", "ruled_out", "unknown", "next_steps"}
-CAUSE = {"id", "confidence", "who", "connections", "summary", "parameters", "likely", "evidence", "fix"}
+CAUSE = {"id", "confidence", "who", "connections", "summary", "parameters", "likely", "lookalikes", "evidence", "fix"}
 
 
 def test_the_whole_shape() -> None:
@@ -50,6 +51,7 @@ def test_the_whole_shape() -> None:
                 "summary": "The connection is ended 60 s after the last activity",
                 "parameters": {"timeout_s": 60.0, "counts": "any"},
                 "likely": ["nginx proxy_read_timeout (default)"],
+                "lookalikes": [{"id": "max-lifetime", "confidence": 0.05}],
                 "evidence": [
                     {"finding": "FIN by server", "events": ["7"], "supports": True},
                     {"finding": "no", "events": [], "supports": False},

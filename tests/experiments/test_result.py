@@ -18,7 +18,18 @@ PROMISED = ["schema", "target", "elapsed_s", "probes", "arms", "diagnosis", "ver
 """What ``interfaces.md`` promises of ``chatkit diagnose --json``; more may stand beside it."""
 OF_ARMS = {"id", "treatment", "outcome", "lifetime_s", "ending"}
 OF_DIAGNOSIS = {"verdict", "causes", "remarks", "ruled_out", "unknown"}
-OF_CAUSES = {"id", "confidence", "who", "connections", "summary", "parameters", "likely", "evidence", "fix"}
+OF_CAUSES = {
+    "id",
+    "confidence",
+    "who",
+    "connections",
+    "summary",
+    "parameters",
+    "likely",
+    "lookalikes",
+    "evidence",
+    "fix",
+}
 
 
 AGE = rounds.age(8.0)

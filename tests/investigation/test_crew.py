@@ -58,6 +58,16 @@ async def crew(recorder: Recorder) -> AsyncIterator[Callable[..., Any]]:
         yield gather
 
 
+async def test_who_was_lost(lab, crew) -> None:
+    """One that the server drops, and not one that is told to leave."""
+    hands = await crew(await lab("max-lifetime:age=1"))
+    arm = await hands.open(SILENT)
+    await hands.dismiss(arm)
+    assert not hands.lost.is_set()
+    await hands.open(SILENT)
+    await hands.lost.wait()
+
+
 async def test_twelve_and_no_more(lab, crew, recorder) -> None:
     """The room shrinks with every arm that is tried, and grows when one is over; at the end nobody is left."""
     house = await lab()

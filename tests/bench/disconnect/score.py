@@ -39,6 +39,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     verdict: str | None = None
     causes: list[tuple[str, float, str]] = []
     """Id, confidence and who acts, most probable first."""
+    rivals: list[tuple[str, float]] = []
+    """What else the first of them could be: id and probability, most probable first."""
     who_fits: bool | None = None
     """Of a right verdict ``fault``."""
     parameters: list[Parameter] = []
@@ -67,8 +69,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def in_three(self) -> bool:
-        """Whether the label is among the first three."""
-        return self.mark == "right" or self.label in [id for id, _, _ in self.causes[:3]]
+        """Whether the label is among the first three: the first cause, then others and its rivals by probability."""
+        others = sorted([(id, chance) for id, chance, _ in self.causes[1:]] + self.rivals, key=lambda one: -one[1])
+        first = [id for id, _, _ in self.causes[:1]] + [id for id, _ in others]
+        return self.mark == "right" or self.label in list(dict.fromkeys(first))[:3]
 
     @property
     def beyond_s(self) -> float | None:
@@ -102,6 +106,7 @@ def judge(incident: Incident, document: Mapping[str, Any], wall_s: float) -> Row
         incident,
         verdict=str(diagnosis["verdict"]),
         causes=causes,
+        rivals=[(str(c["id"]), float(c["confidence"])) for c in diagnosis["causes"][0]["lookalikes"]] if causes else [],
         who_fits=causes[0][2] in incident.who if right else None,
         parameters=measured(incident, diagnosis["causes"][0]["parameters"]) if right else [],
         elapsed_s=float(document["elapsed_s"]),

@@ -25,7 +25,8 @@ SECRET = "a-token-for-this-test-only"
 STUB = """
 import json, os, sys
 assert os.environ["CHATKIT_TOKEN"] not in " ".join(sys.argv)
-cause = {"id": "idle-timeout", "confidence": 0.97, "who": "proxy", "parameters": {"timeout_s": 4.01, "url": sys.argv[1]}}
+cause = {"id": "idle-timeout", "confidence": 0.97, "who": "proxy", "lookalikes": []}
+cause["parameters"] = {"timeout_s": 4.01, "url": sys.argv[1]}
 print(json.dumps({"elapsed_s": 6.5, "diagnosis": {"verdict": "fault", "causes": [cause]}}))
 raise SystemExit(1)
 """

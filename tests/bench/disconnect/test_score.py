@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tests.bench.disconnect.score import Row, brier, judge, report, verdicts
 from tests.incidents.incident import Between, Incident, Near, Site, among
@@ -32,7 +33,10 @@ INCIDENT = Incident(
 
 def document(verdict: str, *causes: tuple[str, float], who: str = "proxy", **parameters: Any) -> dict[str, Any]:
     """What the command prints, as far as the bench reads it."""
-    listed = [{"id": id, "confidence": p, "who": who, "parameters": parameters} for id, p in causes]
+    rivals = [{"id": "nat-timeout", "confidence": 0.02}]
+    listed = [
+        {"id": id, "confidence": p, "who": who, "parameters": parameters, "lookalikes": rivals} for id, p in causes
+    ]
     return {"elapsed_s": 9.5, "diagnosis": {"verdict": verdict, "causes": listed}}
 
 
@@ -75,6 +79,19 @@ def test_marks(label: str, verdict: str | None, causes: list[tuple[str, float]],
     """An abstention misleads nobody; "no fault" where there is one does."""
     one = row(label, verdict, *causes)
     assert (one.mark, one.in_three) == (mark, in_three)
+
+
+def test_what_the_first_could_be_as_well_is_among_the_first_three() -> None:
+    """In the order of probability, others that were named among them."""
+    document_ = document("fault", ("max-lifetime", 0.9), ("rate-limited", 0.6), who="server")
+    document_["diagnosis"]["causes"][0]["lookalikes"] = [
+        {"id": "server-restart", "confidence": 0.06},
+        {"id": "idle-timeout", "confidence": 0.03},
+    ]
+    far = judge(INCIDENT, document_, 11.0)
+    assert (far.mark, far.in_three) == ("wrong", False)
+    near = structs.replace(far, label="server-restart")
+    assert (near.mark, near.in_three) == ("wrong", True)
 
 
 def test_brier_counts_first_causes_only() -> None:
