@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from chatkit.diagnosis.facts import Facts, Life
+from chatkit.diagnosis.facts import Facts, Life, answer_of
 from chatkit.events import (
     FrameReceived,
     HealthChecked,
@@ -62,7 +62,7 @@ def mutes(facts: Facts) -> tuple[Mute, ...]:
     long = LONG_BESIDE if facts.arms else LONG
     late = [one for one in looks if one.seconds >= long]
     found: list[Mute] = []
-    for group in _together(late):
+    for group in _together(late, long):
         begin, end = max(one.at - one.seconds for one in group), min(one.at for one in group)
         path, samples = _path(facts, begin, end)
         heard = _heard(facts, begin, end)
@@ -123,11 +123,11 @@ def _came(one: Look) -> bool:
     return not isinstance(one, HttpFailed) and one.status is not None
 
 
-def _together(late: list[Look]) -> list[list[Look]]:
-    """Answers whose waiting overlaps."""
+def _together(late: list[Look], long: float) -> list[list[Look]]:
+    """Answers that waited for so long together."""
     groups: list[list[Look]] = []
     for one in sorted(late, key=lambda one: one.at - one.seconds):
-        if groups and one.at - one.seconds < min(other.at for other in groups[-1]) - LONG:
+        if groups and one.at - one.seconds < min(other.at for other in groups[-1]) - long:
             groups[-1].append(one)
         else:
             groups.append([one])
@@ -155,9 +155,17 @@ def _waited(facts: Facts, begin: float, end: float, long: float) -> tuple[str, .
 
 
 def _opening(facts: Facts, begin: float, end: float, long: float) -> bool:
-    """Whether a connection that was being opened had to wait through it."""
-    times = [(life.connection.started_at, life.start) for life in (*facts.lives, *facts.variants) if life.opened]
-    return any(opened - tried >= long and tried < end and opened > begin for tried, opened in times)
+    """Whether an attempt had to wait through it for its answer, whatever that was."""
+    tried = [(life.connection.started_at, _answered(life)) for life in (*facts.lives, *facts.variants)]
+    return any(at is not None and at - since >= long and since < end and at > begin for since, at in tried)
+
+
+def _answered(life: Life) -> float | None:
+    """When its upgrade was answered, with 101 or another status."""
+    if life.opened:
+        return life.start
+    answer = answer_of(life)
+    return answer.at if answer is not None else None
 
 
 def _pings(life: Life, since: float, until: float) -> tuple[str, ...]:

@@ -6,8 +6,8 @@ import pytest
 
 from chatkit.diagnosis.facts import Facts
 from chatkit.diagnosis.mute import mutes
-from chatkit.events import ArmStarted, TcpInfoSampled
-from tests.diagnosis.stories.telling import Tale
+from chatkit.events import ArmStarted, AttemptFailed, AttemptStarted, TcpInfoSampled, UpgradeAnswered
+from tests.diagnosis.stories.telling import URL, Tale
 
 
 def found(tale: Tale) -> tuple[tuple[str, ...], ...]:
@@ -39,6 +39,31 @@ def test_one_sign_is_not_enough() -> None:
     tale.opens(1, "1")
     tale.api(40, purpose="chat", took=12)
     assert found(tale) == ()
+
+
+@pytest.mark.parametrize(("arms", "signs"), [(True, (("API", "health"),)), (False, ())])
+def test_two_answers_that_waited_together_for_less_than_three_seconds(arms, signs) -> None:
+    """In an investigation that is enough: both were asked within the stall, and nothing else was."""
+    tale = Tale()
+    if arms:
+        tale.put(1, ArmStarted, "1", arm="alone", role="arm", what="is alone")
+    tale.opens(1, "1")
+    tale.health(43, took=2.4)
+    tale.api(40.3, purpose="chat", took=2.7)
+    assert found(tale) == signs
+
+
+def test_an_upgrade_that_is_refused_late_waited_as_well() -> None:
+    """A variant whose refusal came when the server was back."""
+    tale = Tale()
+    tale.put(1, ArmStarted, "1", arm="alone", role="arm", what="is alone")
+    tale.opens(1, "1")
+    tale.put(40, ArmStarted, "2", arm="token-none", role="probe", what="without a token", alters="token")
+    tale.put(40, AttemptStarted, "2", url=URL)
+    tale.put(42.9, UpgradeAnswered, "2", status=403, reason="", headers=[], seconds=2.9)
+    tale.put(42.9, AttemptFailed, "2", stage="upgrade", error="HTTP 403", status=403)
+    tale.health(43, took=2.4)
+    assert found(tale) == (("health", "upgrades"),)
 
 
 def test_anything_that_came_meanwhile_speaks_against_it() -> None:
