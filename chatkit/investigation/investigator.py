@@ -434,12 +434,12 @@ class Investigator:
         top = standing.diagnosis.causes[0]
         if top.id in SHARES and self._chat and not self._followed:
             return False
+        if standing.unexplained and "life" not in causes()[top.id].cases:
+            return False  # a connection was lost as well: that is worth the rest of the budget
         if standing.trials is None:
             # A fault of the chat, or of the opening: the connections themselves have to be watched for a while.
             attempts = causes()[top.id].group <= 2 and not self._crew.alive
-            watched = self._round_at is not None and now - self._round_at >= ROUND
-            # A connection that was lost as well, for a reason that is not known, is worth the rest of the budget.
-            return not standing.unexplained and (attempts or watched)
+            return attempts or (self._round_at is not None and now - self._round_at >= ROUND)
         patience = max(REFINE, 1.3 * float(top.parameters.get("timeout_s") or 0.0))
         if now - self._settled_at >= patience:
             return True
