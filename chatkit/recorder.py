@@ -28,12 +28,13 @@ from chatkit.clock import Clock
 from chatkit.ending import Connection
 from chatkit.errors import InvalidInput
 from chatkit.events import KIND_CODE, Event, FrameReceived, Noted, RecordingEnded
+from chatkit.pages import LARGE, Pages
 from chatkit.profile import Types
 from chatkit.redact import Looking, Redactor
 from chatkit.trace import Header, Origin, Trace, TraceBuilder
 from chatkit.wire import WireReader
 from chatkit.wire.relayed import Relayed
-from chatkit.wire.rows import text_rows
+from chatkit.wire.rows import text_lines
 
 T = TypeVar("T")
 
@@ -126,6 +127,7 @@ class Recorder:
         self._connections = itertools.count(1 + (len(before.names) if before is not None else 0))
         self._exchanges = itertools.count(1 + self.former)
         self._log: deque[tuple[Any, ...]] = deque()
+        self._pages = Pages()
         # The log becomes rows under the first lock, rows go to the disk under the second: who asks for a snapshot
         # never waits for the disk.
         self._lock = threading.Lock()
@@ -322,6 +324,8 @@ class Recorder:
         log, items, size = self._log, [], 0
         while log and size < _PIECE:
             item = log.popleft()
+            if type(item[3]) is memoryview:
+                item = (*item[:3], bytes(item[3]))
             items.append(item)
             size += len(item[3]) if isinstance(item[1], WireTap) else 1
         heard = [item[3] for item in items if isinstance(item[1], WireTap) and item[2] == RECEIVED]
@@ -375,16 +379,16 @@ class Recorder:
         before, payloads, rest = reader.texts_received(at, data)
         events += before
         if payloads:
-            rows = text_rows(self._ids, at, reader.connection, payloads)
-            if rows is None:
+            lines = text_lines(self._ids, at, reader.connection, payloads)
+            if lines is None:
                 events += reader.texts(at, payloads)
             else:
                 self._hold(events)
                 events.clear()
-                kinds, sizes = _RECEIVED * len(rows), array("q", map(len, payloads))
-                self._builder.extend_rows(rows, at, reader.connection, kinds, sizes)
+                kinds, sizes = _RECEIVED * len(payloads), array("q", map(len, payloads))
+                self._builder.extend_lines(lines, at, reader.connection, kinds, sizes)
                 if self._file is not None:
-                    self._unwritten.append(b"\n".join(rows) + b"\n")
+                    self._unwritten.append(lines)
         events += reader.rest_received(at, rest)
 
     def _relay(self, relayed: Relayed, at: float, what: int, data: Any) -> list[Event]:
@@ -463,7 +467,8 @@ class WireTap:
 
     def received(self, data: bytes) -> None:
         """Bytes came from server to client."""
-        self._append((self._clock(), self, RECEIVED, data))
+        at = self._clock()
+        self._append((at, self, RECEIVED, data if len(data) < LARGE else self.recorder._pages.keep(data)))
 
     def ended(self, how: str, by: str | None, error: str | None = None) -> None:
         """The transport ended."""

@@ -45,6 +45,7 @@ from chatkit.events import (
     UpgradeRequested,
     message_types,
 )
+from chatkit.pages import Lines
 from chatkit.profile import Types
 from chatkit.table import Tabular
 from chatkit.traffic import Traffic, measure
@@ -392,9 +393,8 @@ class TraceBuilder:
 
     def __init__(self, header: Header) -> None:
         self.header = header
-        self.rows: list[bytes] = []
-        """What is held, without the landmarks."""
         self.warnings: list[str] = []
+        self._lines = Lines()
         self._at = array("d")
         self._kind = array("B")
         self._connection = array("i")
@@ -404,7 +404,12 @@ class TraceBuilder:
         self._landmarks: dict[int, dict[int, _Row]] = {}
 
     def __len__(self) -> int:
-        return self._dropped + len(self.rows)
+        return self._dropped + len(self._at)
+
+    @property
+    def rows(self) -> list[bytes]:
+        """What is held, without the landmarks."""
+        return self._lines.rows
 
     def append(self, event: Event) -> bytes:
         """Adds an event; its encoded row."""
@@ -413,32 +418,37 @@ class TraceBuilder:
 
     def append_row(self, row: bytes, at: float, kind: int, connection: str | None, size: int) -> None:
         """Adds an event that is encoded already."""
-        self.extend_rows([row], at, connection, array("B", [kind]), array("q", [size]))
+        self._lines.add([row])
+        self._at.append(at)
+        self._kind.append(kind)
+        self._connection.append(self._code(connection))
+        self._size.append(size)
 
     def extend(self, events: list[Event], rows: list[bytes]) -> None:
         """Adds events with their encoded rows; the columns grow in one piece."""
-        names, connections = self._names, [event.connection for event in events]
-        self.rows += rows
+        self._lines.add(rows)
         self._at.extend([event.at for event in events])
         self._kind.extend([KIND_CODE[type(event)] for event in events])
-        self._connection.extend([-1 if one is None else names.setdefault(one, len(names)) for one in connections])
+        self._connection.extend([self._code(event.connection) for event in events])
         self._size.extend([getattr(event, "size", -1) for event in events])
 
-    def extend_rows(self, rows: list[bytes], at: float, name: str | None, kinds: array[int], sizes: array[int]) -> None:
-        """Adds encoded events of the connection of that name and one moment; the columns grow in one piece."""
-        code = -1 if name is None else self._names.setdefault(name, len(self._names))
-        self.rows += rows
-        self._at.extend([at] * len(rows))
+    def extend_lines(self, lines: bytes, at: float, name: str | None, kinds: array[int], sizes: array[int]) -> None:
+        """Adds encoded events of the connection of that name and one moment, each with a line feed behind it."""
+        self._lines.add_lines(lines)
+        self._at.extend(array("d", [at]) * len(kinds))
         self._kind += kinds
-        self._connection.extend([code] * len(rows))
+        self._connection.extend(array("i", [self._code(name)]) * len(kinds))
         self._size += sizes
+
+    def _code(self, name: str | None) -> int:
+        return -1 if name is None else self._names.setdefault(name, len(self._names))
 
     def trim(self, keep: int) -> None:
         """Lets the oldest events go once a quarter more than ``keep`` are held, so that the rest moves rarely.
 
         Landmarks of connections that live, and of the last few that ended, stay: a handful of rows for each.
         """
-        excess = len(self.rows) - keep
+        excess = len(self._at) - keep
         if 4 * excess < keep:
             return
         kinds, codes = np.asarray(self._kind[:excess]), np.asarray(self._connection[:excess])
@@ -476,7 +486,7 @@ class TraceBuilder:
 
     def build_one(self, connection: str) -> Trace:
         """The events of one connection, and the last of all: as much as a summary of that connection reads."""
-        code, last = self._names.get(connection, -2), len(self.rows) - 1
+        code, last = self._names.get(connection, -2), len(self._at) - 1
         places = np.flatnonzero(np.asarray(self._connection) == code)
         if last >= 0 and not (len(places) and places[-1] == last):
             places = np.append(places, last)
