@@ -28,7 +28,6 @@ from chatkit.clock import Clock
 from chatkit.ending import Connection
 from chatkit.errors import InvalidInput
 from chatkit.events import KIND_CODE, Event, FrameReceived, Noted, RecordingEnded
-from chatkit.pages import LARGE, Pages
 from chatkit.profile import Types
 from chatkit.redact import Looking, Redactor
 from chatkit.trace import Header, Origin, Trace, TraceBuilder
@@ -127,7 +126,6 @@ class Recorder:
         self._connections = itertools.count(1 + (len(before.names) if before is not None else 0))
         self._exchanges = itertools.count(1 + self.former)
         self._log: deque[tuple[Any, ...]] = deque()
-        self._pages = Pages()
         # The log becomes rows under the first lock, rows go to the disk under the second: who asks for a snapshot
         # never waits for the disk.
         self._lock = threading.Lock()
@@ -324,8 +322,6 @@ class Recorder:
         log, items, size = self._log, [], 0
         while log and size < _PIECE:
             item = log.popleft()
-            if type(item[3]) is memoryview:
-                item = (*item[:3], bytes(item[3]))
             items.append(item)
             size += len(item[3]) if isinstance(item[1], WireTap) else 1
         heard = [item[3] for item in items if isinstance(item[1], WireTap) and item[2] == RECEIVED]
@@ -467,8 +463,7 @@ class WireTap:
 
     def received(self, data: bytes) -> None:
         """Bytes came from server to client."""
-        at = self._clock()
-        self._append((at, self, RECEIVED, data if len(data) < LARGE else self.recorder._pages.keep(data)))
+        self._append((self._clock(), self, RECEIVED, data))
 
     def ended(self, how: str, by: str | None, error: str | None = None) -> None:
         """The transport ended."""

@@ -45,7 +45,7 @@ from chatkit.events import (
     UpgradeRequested,
     message_types,
 )
-from chatkit.pages import Lines
+from chatkit.lines import Lines
 from chatkit.profile import Types
 from chatkit.table import Tabular
 from chatkit.traffic import Traffic, measure
