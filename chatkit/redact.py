@@ -205,7 +205,7 @@ _COMMON = b"jqzxkvbpygwfmclduhrsniotae "
 """Letters of ordinary text, rare ones first; whatever else a secret holds (digits, capitals) is asked for before."""
 _MANY = 8192
 """Bytes from which on numpy compares faster than ``in`` searches."""
-_BLOCK = 1 << 16
+_BLOCK = 1 << 17
 """Bytes that numpy looks at in one go: what it makes on the way stays in the processor's cache."""
 
 
@@ -215,23 +215,19 @@ def _hinted(data: bytes) -> bool:
     return (
         (b"J" in data and b"eyJ" in data)
         or _hinted(data[:16].lower())
-        or any(
-            _keyed(block) or _bears(block)
-            for block in (data[start : start + _BLOCK + 8] for start in range(0, len(data) - 8, _BLOCK))
-        )
+        or any(_keyed(data, start) or _bears(data, start) for start in range(0, len(data) - 8, _BLOCK))
     )
 
 
-def _keyed(data: bytes) -> bool:
-    """Whether a key of ours, with what follows keys, ends behind the eighth byte; its case does not matter.
+def _keyed(data: bytes, start: int) -> bool:
+    """Whether a key of ours, with what follows keys, ends in a block, behind its eighth byte; its case does not matter.
 
     Byte by byte comparisons run at memory speed, so first the places where a key could end, then the two letters before
     each, then eight of those few that are left.
     """
     import numpy as np
 
-    letters = np.frombuffer(data, np.uint8)
-    after = letters[8:]
+    after = np.frombuffer(data, np.uint8)[start + 8 : start + _BLOCK + 8]
     # Two comparisons find the four characters that follow a key, and some others that are about as rare.
     found = np.zeros(-(-len(after) // 8), "<u8")
     flags = found.view(np.bool_)[: len(after)]
@@ -243,9 +239,9 @@ def _keyed(data: bytes) -> bool:
     eights = np.flatnonzero(found != 0)
     set_ = np.flatnonzero(found[eights].view(np.bool_))
     places = 8 * eights[set_ >> 3] + (set_ & 7)
-    places = places[_last_two()[np.ndarray((len(after),), "<u2", data, 6, (1,))[places]]]
+    places = places[_last_two()[np.ndarray((len(after),), "<u2", data, start + 6, (1,))[places]]]
     # The eight bytes from each place on: the last of them is that of the key.
-    words = np.ndarray((len(after),), "<u8", data, 0, (1,))[places] | np.uint64(_SMALL)
+    words = np.ndarray((len(after),), "<u8", data, start, (1,))[places] | np.uint64(_SMALL)
     # Ordinary words and keys of others fall by their last three letters already.
     ends = {word >> 40 for word in words.tolist()} & _LAST_THREE
     return bool(ends) and any(word & mask == end for word in words.tolist() for end, mask in _ENDS)
@@ -264,20 +260,21 @@ def _last_two() -> Any:
     return table
 
 
-def _bears(data: bytes) -> bool:
-    """Whether it may hold "bearer" before white space; its case does not matter.
+def _bears(data: bytes, start: int) -> bool:
+    """Whether a block holds "bearer" before white space; its case does not matter.
 
     However it lies, one of four words of four bytes is seen where words are read side by side.
     """
     import numpy as np
 
-    words = np.frombuffer(data, "<u4", len(data) >> 2) | np.uint32(_SMALL & 0xFFFFFFFF)
+    stop = min(start + _BLOCK + 8, len(data))
+    words = np.frombuffer(data, "<u4", (stop - start) >> 2, start) | np.uint32(_SMALL & 0xFFFFFFFF)
     seen = words == _word(b"bear")
     seen |= words == _word(b"eare")
     seen |= words == _word(b"arer")
     np.bitwise_and(words, 0xFFFFFF, out=words)
     seen |= words == _word(b"rer")
-    return bool(seen.any()) and _BEARER_WORD.search(data) is not None
+    return bool(seen.any()) and _BEARER_WORD.search(data, start, stop) is not None
 
 
 def _word(letters: bytes) -> int:

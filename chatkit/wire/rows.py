@@ -1,7 +1,7 @@
 """Text messages as rows of a trace, without an event between: most of what a busy connection is made of; pure.
 
-The same bytes as the encoder makes of :class:`chatkit.events.FrameReceived`. What JSON escapes is replaced in all
-texts at once, at memory speed, and the rows are put together in one piece.
+The same bytes as the encoder makes of :class:`chatkit.events.FrameReceived`. A long text is not walked through
+letter by letter for what JSON escapes: two replacements run at memory speed. All rows are put together in one piece.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def text_lines(ids: Iterator[int], at: float, connection: str, payloads: list[by
     parts[0], parts[-1] = head, end + b"\n"
     parts[1::4] = "\n".join(map(str, itertools.islice(ids, count))).encode().split(b"\n")
     parts[2::4] = map(told.__getitem__, sizes)
-    parts[3::4] = whole.replace(b"\\", b"\\\\").replace(b'"', b'\\"').split(b"\n")
+    parts[3::4] = [payload.replace(b"\\", b"\\\\").replace(b'"', b'\\"') for payload in payloads]
     return b"".join(parts)
 
 
