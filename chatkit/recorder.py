@@ -33,7 +33,7 @@ from chatkit.redact import Looking, Redactor
 from chatkit.trace import Header, Origin, Trace, TraceBuilder
 from chatkit.wire import WireReader
 from chatkit.wire.relayed import Relayed
-from chatkit.wire.rows import text_rows
+from chatkit.wire.rows import text_lines
 
 T = TypeVar("T")
 
@@ -375,16 +375,16 @@ class Recorder:
         before, payloads, rest = reader.texts_received(at, data)
         events += before
         if payloads:
-            rows = text_rows(self._ids, at, reader.connection, payloads)
-            if rows is None:
+            lines = text_lines(self._ids, at, reader.connection, payloads)
+            if lines is None:
                 events += reader.texts(at, payloads)
             else:
                 self._hold(events)
                 events.clear()
-                kinds, sizes = _RECEIVED * len(rows), array("q", map(len, payloads))
-                self._builder.extend_rows(rows, at, reader.connection, kinds, sizes)
+                kinds, sizes = _RECEIVED * len(payloads), array("q", map(len, payloads))
+                self._builder.extend_lines(lines, at, reader.connection, kinds, sizes)
                 if self._file is not None:
-                    self._unwritten.append(b"\n".join(rows) + b"\n")
+                    self._unwritten.append(lines)
         events += reader.rest_received(at, rest)
 
     def _relay(self, relayed: Relayed, at: float, what: int, data: Any) -> list[Event]:

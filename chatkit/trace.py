@@ -45,6 +45,7 @@ from chatkit.events import (
     UpgradeRequested,
     message_types,
 )
+from chatkit.lines import Lines
 from chatkit.profile import Types
 from chatkit.table import Tabular
 from chatkit.traffic import Traffic, measure
@@ -248,8 +249,7 @@ class Trace(Tabular):
         search = getattr(self.rows, "find", None)
         if search is not None:
             return list(search(needle, most))
-        hits = (i for i, row in enumerate(self.rows) if needle in row)
-        return list(itertools.islice(hits, most))
+        return list(itertools.islice((i for i, row in enumerate(self.rows) if needle in row), most))
 
     def select(
         self,
@@ -392,19 +392,16 @@ class TraceBuilder:
 
     def __init__(self, header: Header) -> None:
         self.header = header
-        self.rows: list[bytes] = []
-        """What is held, without the landmarks."""
         self.warnings: list[str] = []
-        self._at = array("d")
-        self._kind = array("B")
-        self._connection = array("i")
-        self._size = array("q")
+        self.held = Lines()  # without the landmarks
+        self._at, self._kind = array("d"), array("B")
+        self._connection, self._size = array("i"), array("q")
         self._names: dict[str, int] = {}
         self._dropped = 0
         self._landmarks: dict[int, dict[int, _Row]] = {}
 
     def __len__(self) -> int:
-        return self._dropped + len(self.rows)
+        return self._dropped + len(self._at)
 
     def append(self, event: Event) -> bytes:
         """Adds an event; its encoded row."""
@@ -413,24 +410,28 @@ class TraceBuilder:
 
     def append_row(self, row: bytes, at: float, kind: int, connection: str | None, size: int) -> None:
         """Adds an event that is encoded already."""
-        self.extend_rows([row], at, connection, array("B", [kind]), array("q", [size]))
+        self.held.add([row])
+        self._grow(at, connection, array("B", [kind]), array("q", [size]))
 
     def extend(self, events: list[Event], rows: list[bytes]) -> None:
         """Adds events with their encoded rows; the columns grow in one piece."""
         names, connections = self._names, [event.connection for event in events]
-        self.rows += rows
+        self.held.add(rows)
         self._at.extend([event.at for event in events])
         self._kind.extend([KIND_CODE[type(event)] for event in events])
         self._connection.extend([-1 if one is None else names.setdefault(one, len(names)) for one in connections])
         self._size.extend([getattr(event, "size", -1) for event in events])
 
-    def extend_rows(self, rows: list[bytes], at: float, name: str | None, kinds: array[int], sizes: array[int]) -> None:
-        """Adds encoded events of the connection of that name and one moment; the columns grow in one piece."""
+    def extend_lines(self, lines: bytes, at: float, name: str | None, kinds: array[int], sizes: array[int]) -> None:
+        """Adds encoded events of the connection of that name and one moment, each with a line feed behind it."""
+        self.held.add_lines(lines)
+        self._grow(at, name, kinds, sizes)
+
+    def _grow(self, at: float, name: str | None, kinds: array[int], sizes: array[int]) -> None:
         code = -1 if name is None else self._names.setdefault(name, len(self._names))
-        self.rows += rows
-        self._at.extend([at] * len(rows))
+        self._at.extend(array("d", [at]) * len(kinds))
         self._kind += kinds
-        self._connection.extend([code] * len(rows))
+        self._connection.extend(array("i", [code]) * len(kinds))
         self._size += sizes
 
     def trim(self, keep: int) -> None:
@@ -438,14 +439,14 @@ class TraceBuilder:
 
         Landmarks of connections that live, and of the last few that ended, stay: a handful of rows for each.
         """
-        excess = len(self.rows) - keep
+        excess = len(self._at) - keep
         if 4 * excess < keep:
             return
         kinds, codes = np.asarray(self._kind[:excess]), np.asarray(self._connection[:excess])
         for i in np.flatnonzero(np.isin(kinds, LANDMARKS) & (codes >= 0)).tolist():
             one = self._at_place(i)
             self._landmarks.setdefault(one.connection, {}).setdefault(one.kind, one)
-        for column in (self.rows, self._at, self._kind, self._connection, self._size):
+        for column in (self.held.rows, self._at, self._kind, self._connection, self._size):
             del column[:excess]
         self._dropped += excess
         here = set(np.unique(np.asarray(self._connection)).tolist())
@@ -476,7 +477,7 @@ class TraceBuilder:
 
     def build_one(self, connection: str) -> Trace:
         """The events of one connection, and the last of all: as much as a summary of that connection reads."""
-        code, last = self._names.get(connection, -2), len(self.rows) - 1
+        code, last = self._names.get(connection, -2), len(self._at) - 1
         places = np.flatnonzero(np.asarray(self._connection) == code)
         if last >= 0 and not (len(places) and places[-1] == last):
             places = np.append(places, last)
@@ -484,7 +485,7 @@ class TraceBuilder:
 
     def _take(self, older: list[_Row], places: slice | NDArray[np.int64], warnings: tuple[str, ...] = ()) -> Trace:
         """A trace of landmarks and of what is held at these places; nothing is shared with the columns that grow."""
-        rows = self.rows[places] if isinstance(places, slice) else [self.rows[i] for i in places.tolist()]
+        rows = self.held.rows[places] if isinstance(places, slice) else [self.held.rows[i] for i in places.tolist()]
         columns = [np.asarray(column)[places] for column in (self._at, self._kind, self._connection, self._size)]
         parts = [[one[2 + n] for one in older] for n in range(len(columns))]
         at, kind, connection, size = (
@@ -495,4 +496,5 @@ class TraceBuilder:
         return Trace(self.header, rows, at, kind, connection, size, tuple(self._names), warnings)
 
     def _at_place(self, i: int) -> _Row:
-        return _Row(self._dropped + i, self.rows[i], self._at[i], self._kind[i], self._connection[i], self._size[i])
+        row = self.held.rows[i]
+        return _Row(self._dropped + i, row, self._at[i], self._kind[i], self._connection[i], self._size[i])

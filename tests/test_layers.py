@@ -15,7 +15,7 @@ ROOT = Path(chatkit.__file__).parent
 LEVELS = {
     "words": [
         "errors", "display", "clock", "plain", "table",
-        "events", "ending", "deflate", "traffic", "saving", "trace",
+        "events", "ending", "deflate", "traffic", "saving", "lines", "trace",
         "behaviour", "profile", "redact", "visibility", "notes",
     ],
     "thinking": ["wire", "policy", "faults", "formats", "merging", "diagnosis", "inspection", "experiments",

@@ -240,7 +240,7 @@ def test_a_bounded_recording_without_a_file_empties_its_log() -> None:
         pass_by(20_000)
         late, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        assert len(recorder._builder.rows) < 1300
+        assert len(recorder._builder.held.rows) < 1300
     # Unbounded, 20,000 rows of 600 bytes would be 12 MB.
     assert late - early < 1_000_000
 

@@ -340,6 +340,18 @@ def test_long_data_hides_nothing(text: str, place: int) -> None:
     assert redactor.suspicious(_LONG[:place] + text.encode() + _LONG[place:])
 
 
+@pytest.mark.parametrize(
+    "text", [*(f'{key.upper()}"' for key in SECRET_KEYS), "api_key=", "jwt:", "token\\\\", "BeaReR\t"]
+)
+def test_long_data_is_looked_at_in_blocks_without_gaps(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever lies across the edge of two blocks, at every place, and up to the last byte."""
+    monkeypatch.setattr(redact, "_BLOCK", 64)
+    quiet = b"a quiet text, the lamp stays lit over water. " * 200
+    assert not Redactor().suspicious(quiet)
+    for place in range(len(quiet) - 150, len(quiet) + 1):
+        assert Redactor().suspicious(quiet[:place] + text.encode() + quiet[place:]), place
+
+
 def test_ordinary_long_data_raises_no_alarm() -> None:
     """Words that end as keys do are no keys, and a key without what follows keys is a word."""
     text = _LONG + b'the token was refused, my password, "keywords": ["x"], "action": "cookies", a bearer_of ' + _LONG

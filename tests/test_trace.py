@@ -225,8 +225,8 @@ def test_trimming_holds_the_newest() -> None:
     for n in range(5000):
         builder.append(Noted(id=str(n), at=float(n), text="x"))
         builder.trim(1000)
-        assert 1000 <= len(builder.rows) < 1250 or n < 1250
-    held = len(builder.rows)
+        assert 1000 <= len(builder.held.rows) < 1250 or n < 1250
+    held = len(builder.held.rows)
     trace = builder.build()
     assert [event.id for event in trace] == [str(n) for n in range(5000 - held, 5000)]
     assert trace.at.tolist() == [float(n) for n in range(5000 - held, 5000)]

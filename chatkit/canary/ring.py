@@ -128,9 +128,9 @@ class Rings(TraceBuilder):
         for event, row in zip(events, rows, strict=True):
             self.append_row(row, event.at, KIND_CODE[type(event)], event.connection, getattr(event, "size", -1))
 
-    def extend_rows(self, rows: list[bytes], at: float, name: str | None, kinds: array[int], sizes: array[int]) -> None:
-        """Adds encoded events of one connection and one moment."""
-        for row, kind, size in zip(rows, kinds, sizes, strict=True):
+    def extend_lines(self, lines: bytes, at: float, name: str | None, kinds: array[int], sizes: array[int]) -> None:
+        """Adds encoded events of one connection and one moment, each with a line feed behind it."""
+        for row, kind, size in zip(lines[:-1].split(b"\n"), kinds, sizes, strict=True):
             self.append_row(row, at, kind, name, size)
 
     def trim(self, keep: int) -> None:

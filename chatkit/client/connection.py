@@ -13,8 +13,7 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
-from websockets.frames import DATA_OPCODES
-from websockets.protocol import OPEN, Event
+from websockets.protocol import OPEN
 
 from chatkit.client import tcpinfo
 from chatkit.events import TcpInfoSampled
@@ -49,6 +48,21 @@ class _RecordingTransport:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
+
+
+class _Nobody:
+    """Takes messages in place of the queue from which a reader gets them."""
+
+    __slots__ = ()
+
+    def put(self, frame: object) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+_NOBODY = _Nobody()
 
 
 class RecordedConnection(ClientConnection):
@@ -96,11 +110,6 @@ class RecordedConnection(ClientConnection):
         if self._on_end is not None:
             self._on_end(how, by)
 
-    def process_event(self, event: Event) -> None:
-        # Nobody reads a connection that is only held, and what nobody reads would pile up.
-        if self._on_end is None or getattr(event, "opcode", None) not in DATA_OPCODES:
-            super().process_event(event)
-
     def hold(self, on_end: Callable[[str, str | None], None]) -> None:
         """From now on messages are recorded and let go, with no task to read them; :attr:`open` is asked first.
 
@@ -108,6 +117,8 @@ class RecordedConnection(ClientConnection):
             on_end: called once, when the transport has ended: how and by whom (:func:`how_ended`).
         """
         self._on_end = on_end
+        # What nobody reads would pile up.
+        self.recv_messages = _NOBODY  # type: ignore[assignment]
 
     @property
     def open(self) -> bool:

@@ -293,16 +293,16 @@ class FrameParser:
             self._holed = len(self._buffer) - head
         return list(self.feed(bytes(size)))
 
-    def plain(self, data: bytes) -> tuple[list[bytes], int]:
-        """The run of whole, unmasked, uncompressed text messages at the start of ``data``, and where it ends.
+    def plain(self, data: bytes, start: int) -> tuple[list[bytes], int]:
+        """The run of whole, unmasked, uncompressed text messages in ``data`` from ``start`` on, and where it ends.
 
         The path of nearly every byte of a busy connection; whatever else comes is left to :meth:`feed`. Nothing may
         be under way (``idle``).
         """
         payloads: list[bytes] = []
         if self._mask_bit:
-            return payloads, 0
-        append, position, end, keep = payloads.append, 0, len(data), min(self.keep, 0xFFFF)
+            return payloads, start
+        append, position, end, keep = payloads.append, start, len(data), min(self.keep, 0xFFFF)
         while end - position > 4 and data[position] == 0x81:
             size, start = data[position + 1], position + 2
             if size == 126:

@@ -287,12 +287,13 @@ class WireReader:
         if parser is None:
             return [], [], data
         events: list[Event] = []
-        while (missing := parser.missing()) and data and self._parsers[1] is not None:
-            events += self._frames(1, at, data[:missing])
-            data = data[missing:]
-        if not data or not parser.idle or self._redactor.suspicious(data):
-            return events, [], data
-        payloads, stop = parser.plain(data)
+        start = 0  # a chunk without its first bytes would be a copy of it
+        while (missing := parser.missing()) and start < len(data) and self._parsers[1] is not None:
+            events += self._frames(1, at, data[start : start + missing])
+            start += missing
+        if start >= len(data) or not parser.idle or self._redactor.suspicious(data):
+            return events, [], data[start:]
+        payloads, stop = parser.plain(data, start)
         return events, payloads, data[stop:]
 
     def _received(self, at: float, data: bytes) -> list[Event]:

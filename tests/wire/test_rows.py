@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chatkit.events import FrameReceived
-from chatkit.wire.rows import text_rows
+from chatkit.wire.rows import text_lines
 
 PLAIN = st.text(st.characters(codec="utf-8", min_codepoint=0x20), max_size=80)
 
@@ -24,12 +24,12 @@ PLAIN = st.text(st.characters(codec="utf-8", min_codepoint=0x20), max_size=80)
 def test_the_encoder_writes_the_same(texts: list[str], at: float, connection: str, times: int) -> None:
     """Short and long, whatever they quote."""
     payloads = [(text * times).encode() for text in texts]
-    rows = text_rows(itertools.count(7), at, connection, payloads)
+    lines = text_lines(itertools.count(7), at, connection, payloads)
     events = [
         FrameReceived(id=str(7 + n), at=at, connection=connection, size=len(payload), text=payload.decode())
         for n, payload in enumerate(payloads)
     ]
-    assert rows == [msgspec.json.encode(event) for event in events]
+    assert lines == b"".join(msgspec.json.encode(event) + b"\n" for event in events)
 
 
 @pytest.mark.parametrize("odd", [b"a\nb", b"\x00", b"\x1f", b"\xff", b"\xc3", b"\xed\xa0\x80"])
@@ -37,10 +37,10 @@ def test_the_encoder_writes_the_same(texts: list[str], at: float, connection: st
 def test_what_is_not_plain_text_takes_no_id(odd: bytes, size: int) -> None:
     """A control character, or no UTF-8; alone and in a long run."""
     ids = itertools.count()
-    assert text_rows(ids, 1.0, "1", [b"x" * size, odd, b"y"]) is None
+    assert text_lines(ids, 1.0, "1", [b"x" * size, odd, b"y"]) is None
     assert next(ids) == 0
 
 
 def test_two_halves_of_a_letter_are_no_text() -> None:
     """Each message must be UTF-8 by itself (RFC 6455, section 5.6)."""
-    assert text_rows(itertools.count(), 1.0, "1", [b"\xc3", b"\xa9"]) is None
+    assert text_lines(itertools.count(), 1.0, "1", [b"\xc3", b"\xa9"]) is None
