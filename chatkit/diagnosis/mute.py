@@ -68,6 +68,10 @@ def mutes(facts: Facts) -> tuple[Mute, ...]:
         heard = _heard(facts, begin, end)
         if heard is not None and path != "unacknowledged":
             continue
+        if heard is None:
+            # What was asked first and waited tells best since when, if nothing came since then.
+            asked = sorted(one.at - one.seconds for one in group)
+            begin = next(since for since in asked if since == begin or _heard(facts, since, end) is None)
         # Of a path that heals each connection hears when TCP tries again, twice as late as the last time.
         end = heard or end
         if end - begin < long or _ours(facts, begin, end) or not any(map(_came, group)):

@@ -53,6 +53,20 @@ def test_two_answers_that_waited_together_for_less_than_three_seconds(arms, sign
     assert found(tale) == signs
 
 
+@pytest.mark.parametrize(("spoke", "seconds"), [(False, 6.0), (True, 4.0)])
+def test_since_when(spoke, seconds) -> None:
+    """Since what was asked first; of a bot that is slow by itself, since the next, for pongs came meanwhile."""
+    tale = Tale()
+    tale.put(1, ArmStarted, "1", arm="alone", role="arm", what="is alone")
+    tale.opens(1, "1")
+    tale.api(40, purpose="chat", took=6.1)
+    if spoke:
+        tale.notified(41, "1")
+    tale.health(46, took=4)
+    (one,) = mutes(Facts(tale.trace()))
+    assert round(one.seconds, 1) == seconds
+
+
 def test_an_upgrade_that_is_refused_late_waited_as_well() -> None:
     """A variant whose refusal came when the server was back."""
     tale = Tale()
