@@ -357,9 +357,13 @@ class Recorder:
         moment, tap, what, data = item
         at = round(moment - self._start, 6)
         if isinstance(tap, RelayTap):
-            events += self._relay(tap.relayed, at, what, data)
-            return
-        if tap.reader is None:
+            if what in (SENT, RECEIVED):
+                self.taken += len(data)
+            tap.reader = tap.relayed.wire
+            if tap.reader is None or what not in (SENT, RECEIVED):
+                events += self._relay(tap.relayed, at, what, data)
+                return
+        elif tap.reader is None:
             tap.reader = WireReader(tap.id, self._ids, self._looking)
         if what == RECEIVED and tap.reader.open:
             self._decode_texts(at, tap.reader, data, events)
@@ -392,9 +396,7 @@ class Recorder:
             return cast("list[Event]", data[0](relayed, at, *data[1]))
         if what == ENDED:
             return relayed.ended(at, *data)
-        self.taken += len(data)
-        reader = relayed.wire or relayed  # once it is a WebSocket its own reader is enough
-        return reader.received(at, data) if what == RECEIVED else reader.sent(at, data)
+        return relayed.received(at, data) if what == RECEIVED else relayed.sent(at, data)
 
     def _hold(self, events: list[Event]) -> None:
         if events:
