@@ -371,9 +371,9 @@ class Investigator:
         self._limit_tried = True
         self._note("an arm was refused while others live: one of them leaves, and it is tried again")
         await refusals.fewer(self._crew, rest=self._rest)
-        if not self._halted and (await self._stand()).diagnosis.verdict != "fault":
+        if not refusals.TOLD & {one.id for one in (await self._stand()).diagnosis.causes}:
             self._note("it is not their number: attempts follow ever more slowly")
-            await refusals.slower(self._crew, rest=self._rest, left=lambda: 0.0 if self._halted else self.left)
+            await refusals.slower(self._crew, rest=self._rest, left=lambda: self.left * (not self._halted))
 
     async def _rounds(self) -> str:
         """The arms that would tell most, until the cause stands or the budget is used up."""

@@ -9,6 +9,8 @@ from chatkit.investigation.crew import Crew
 
 STATUSES = (403, 429, 503)
 """What limits of number and of pace are answered with."""
+TOLD = frozenset({"connection-limit", "rate-limited"})
+"""Causes that need no slower attempts any more."""
 PAUSES = (2.0, 4.0, 8.0)
 """Seconds without an attempt, one after the other: the last is a limit of 8 a minute."""
 SOON = 0.4
