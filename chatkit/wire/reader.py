@@ -65,7 +65,8 @@ class WireReader:
     """
 
     __slots__ = (
-        "_heads", "_opaque", "_opened", "_parsers", "_pings", "_redactor", "_refusal", "_request_at", "connection", "ids",
+        "_heads", "_opaque", "_opened", "_parsers", "_pings", "_redactor", "_refusal", "_request_at",
+        "connection", "ids",
     )  # fmt: skip
 
     def __init__(self, connection: str, ids: Iterator[int], redactor: Redactor) -> None:
