@@ -64,6 +64,11 @@ class WireReader:
         redactor: takes secrets out of payloads, targets and headers before an event exists.
     """
 
+    __slots__ = (
+        "_heads", "_opaque", "_opened", "_parsers", "_pings", "_redactor", "_refusal", "_request_at",
+        "connection", "ids",
+    )  # fmt: skip
+
     def __init__(self, connection: str, ids: Iterator[int], redactor: Redactor) -> None:
         self.connection = connection
         self.ids = ids
